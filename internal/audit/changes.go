@@ -1,0 +1,156 @@
+package audit
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// FactChange is one published or observed thing that is different now, by
+// meaning: order, TTL and letter case do not count, and neither does
+// anything that one of the two runs could not see.
+type FactChange struct {
+	Area    Area     `json:"area"`
+	Subject string   `json:"subject"`
+	What    string   `json:"what"`
+	Before  []string `json:"before"` // what is no longer there; printable
+	After   []string `json:"after"`  // what is new
+}
+
+// facet is one comparable thing about one subject, as a set of words.
+type facet struct {
+	area          Area
+	subject, what string
+	words         []string
+}
+
+// ChangedFacts compares the facts of two runs in the given areas.
+func ChangedFacts(old, now Facts, areas []Area) []FactChange {
+	type id struct {
+		area          Area
+		subject, what string
+	}
+	before := map[id][]string{}
+	for _, f := range facets(old) {
+		before[id{f.area, f.subject, f.what}] = f.words
+	}
+	out := []FactChange{}
+	for _, f := range facets(now) {
+		was, both := before[id{f.area, f.subject, f.what}]
+		if !both || !slices.Contains(areas, f.area) {
+			continue
+		}
+		gone, come := minus(was, f.words), minus(f.words, was)
+		if len(gone)+len(come) > 0 {
+			out = append(out, FactChange{f.area, f.subject, f.what, gone, come})
+		}
+	}
+	return out
+}
+
+// minus is the words of a that are not in b; never nil.
+func minus(a, b []string) []string {
+	out := []string{}
+	for _, w := range a {
+		if !slices.Contains(b, w) {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// facets lists everything comparable that was seen, in a fixed order.
+func facets(f Facts) []facet {
+	var out []facet
+	out = append(out, mxFacets(f.MX)...)
+	for _, h := range f.Hosts {
+		out = append(out, hostFacets(h)...)
+	}
+	for _, r := range f.RDNS {
+		out = appendKnown(out, r.PTR, facet{area: AreaRDNS, subject: r.Addr.String(), what: "PTR"}, names)
+	}
+	for _, e := range f.SMTP {
+		out = append(out, endpointFacets(e)...)
+	}
+	return out
+}
+
+// appendKnown adds a facet for an observation that settles its question.
+func appendKnown[T any](out []facet, o Obs[T], f facet, words func(T) []string) []facet {
+	switch o.State {
+	case Seen:
+		f.words = words(o.Value)
+	case Absent:
+		f.words = nil
+	default:
+		return out
+	}
+	return append(out, f)
+}
+
+func mxFacets(mx MX) []facet {
+	const subject = "domain"
+	out := appendKnown(nil, mx.Exists, facet{area: AreaMX, subject: subject, what: "existence"}, func(Nothing) []string { return []string{"exists"} })
+	out = appendKnown(out, mx.Alias, facet{area: AreaMX, subject: subject, what: "alias"}, names)
+	return appendKnown(out, mx.Records, facet{area: AreaMX, subject: subject, what: "MX"}, func(rs []MXRecord) []string {
+		var w []string
+		for _, r := range rs {
+			w = append(w, fmt.Sprintf("%d %s", r.Preference, r.Host))
+		}
+		return w
+	})
+}
+
+func hostFacets(h Host) []facet {
+	subject := h.Name.String()
+	out := appendKnown(nil, h.Alias, facet{area: AreaMX, subject: subject, what: "alias"}, names)
+	out = appendKnown(out, h.A, facet{area: AreaMX, subject: subject, what: "A"}, addrs)
+	return appendKnown(out, h.AAAA, facet{area: AreaMX, subject: subject, what: "AAAA"}, addrs)
+}
+
+func endpointFacets(e Endpoint) []facet {
+	at := func(area Area, what string) facet { return facet{area: area, subject: e.Subject(), what: what} }
+	out := appendKnown(nil, e.Greeting, at(AreaSMTP, "greeting"), func(g Greeting) []string {
+		var w []string
+		for _, l := range g.Lines {
+			w = append(w, strings.TrimSpace(fmt.Sprintf("%d %s", g.Code, l)))
+		}
+		return w
+	})
+	out = appendKnown(out, e.Hello, at(AreaSMTP, "extensions"), keywords)
+	out = appendKnown(out, e.HelloTLS, at(AreaSMTP, "extensions inside TLS"), keywords)
+	out = appendKnown(out, e.TLS, at(AreaTLS, "TLS version"), func(t TLS) []string { return []string{t.Version} })
+	return appendKnown(out, e.TLS, at(AreaTLS, "certificate"), func(t TLS) []string {
+		if len(t.Chain) == 0 {
+			return nil
+		}
+		c := t.Chain[0]
+		return []string{fmt.Sprintf("%s, valid %s to %s, SHA-256 %.16s", c.Subject,
+			c.NotBefore.Format("2006-01-02"), c.NotAfter.Format("2006-01-02"), c.SHA256)}
+	})
+}
+
+func names(ns []DNSName) []string {
+	var w []string
+	for _, n := range ns {
+		w = append(w, n.String())
+	}
+	return w
+}
+
+func addrs(as []netip.Addr) []string {
+	var w []string
+	for _, a := range as {
+		w = append(w, a.String())
+	}
+	return w
+}
+
+func keywords(h Hello) []string {
+	var w []string
+	for _, k := range h.Keywords {
+		w = append(w, strings.TrimSpace(k.Name+" "+k.Params.String()))
+	}
+	return w
+}

@@ -1,0 +1,222 @@
+package audit
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// FactsFormat is the version of the JSON form of Facts. It is stored with
+// every run and raised when a field changes its meaning.
+const FactsFormat = 1
+
+// Facts are the observations of one run in canonical form (see Canonical).
+type Facts struct {
+	MX    MX         `json:"mx,omitzero"`
+	Hosts []Host     `json:"hosts,omitempty"` // by name
+	RDNS  []Reverse  `json:"rdns,omitempty"`  // by address
+	SMTP  []Endpoint `json:"smtp,omitempty"`  // by host, address, port
+}
+
+// Snapshot is everything that rules may look at.
+type Snapshot struct {
+	Domain  Domain    `json:"domain"`
+	At      time.Time `json:"at"` // when the run started, UTC
+	Scope   Scope     `json:"scope"`
+	Vantage Vantage   `json:"vantage"`
+	Past    Past      `json:"past,omitzero"`
+	Facts   Facts     `json:"facts"`
+}
+
+// MX is what the domain publishes about the way its mail goes
+// (RFC 5321 section 5.1).
+type MX struct {
+	// Exists: Absent is NXDOMAIN (RFC 8020).
+	Exists Obs[Nothing] `json:"exists,omitzero"`
+	// Alias is the chain of CNAME targets from the domain itself, which is
+	// legal for an owner name. Absent: the domain is no alias.
+	Alias Obs[[]DNSName] `json:"alias,omitzero"`
+	// Records is the MX RRset, by preference and host. Absent: there is none,
+	// and mail goes to the address of the domain (the implicit MX).
+	Records Obs[[]MXRecord] `json:"records,omitzero"`
+}
+
+// MXRecord is one MX record (RFC 1035 section 3.3.9).
+type MXRecord struct {
+	Preference uint16  `json:"preference"` // lower is tried first
+	Host       DNSName `json:"host"`
+}
+
+// IsNull reports whether this is the record of RFC 7505: "." as the host.
+func (m MXRecord) IsNull() bool { return m.Host == "." }
+
+// Role says why a host or an address is being looked at.
+type Role string
+
+// The roles.
+const (
+	RoleMX       Role = "mx"       // named by an MX record
+	RoleImplicit Role = "implicit" // the domain itself, for want of MX records
+	RoleSender   Role = "sender"   // named by --sending-ip
+)
+
+// Host is a name that mail for the domain may be handed to.
+type Host struct {
+	Name DNSName `json:"name"`
+	Role Role    `json:"role"`
+	// Alias is the chain of CNAME targets. Absent: the name is no alias.
+	Alias Obs[[]DNSName]    `json:"alias,omitzero"`
+	A     Obs[[]netip.Addr] `json:"a,omitzero"`    // sorted
+	AAAA  Obs[[]netip.Addr] `json:"aaaa,omitzero"` // sorted
+}
+
+// Reverse is the reverse DNS of one address.
+type Reverse struct {
+	Addr netip.Addr `json:"addr"`
+	Role Role       `json:"role"` // the strongest: sender before mx
+	// PTR is the set of names, sorted. Absent: there is none.
+	PTR Obs[[]DNSName] `json:"ptr,omitzero"`
+	// Forward are the addresses of each PTR name, in the family of Addr, by
+	// name; at most MaxForward names are asked.
+	Forward []Forward `json:"forward,omitempty"`
+}
+
+// MaxForward bounds the PTR names that are followed. RFC 7208 section 4.6.4
+// sets the same limit for its ptr mechanism.
+const MaxForward = 10
+
+// Forward is where one PTR name leads.
+type Forward struct {
+	Name  DNSName           `json:"name"`
+	Addrs Obs[[]netip.Addr] `json:"addrs,omitzero"` // sorted
+}
+
+// Endpoint is one SMTP server address as it answered from here. Its fields
+// follow the dialogue; what comes after a step that failed is NotTried
+// (not-applicable) when the failure is the server's, and Unknown when it is
+// not known.
+type Endpoint struct {
+	Host DNSName    `json:"host"`
+	Addr netip.Addr `json:"addr"`
+	Port uint16     `json:"port"`
+	// Connect: Absent is "connection refused", twice.
+	Connect Obs[Nothing] `json:"connect,omitzero"`
+	// Greeting is the first reply, whatever its code.
+	Greeting Obs[Greeting] `json:"greeting,omitzero"`
+	// Hello is the reply to EHLO. Absent: the server does not know the command
+	// and said so on two connections.
+	Hello Obs[Hello] `json:"hello,omitzero"`
+	// Helo is the reply to HELO, asked only where EHLO was refused.
+	Helo Obs[Hello] `json:"helo,omitzero"`
+	// StartTLS: Seen is "in the EHLO reply"; Absent is "not offered", twice.
+	StartTLS Obs[Nothing] `json:"starttls,omitzero"`
+	// TLS is the finished handshake. Absent: declined or broken, twice.
+	TLS Obs[TLS] `json:"tls,omitzero"`
+	// HelloTLS is the reply to EHLO inside TLS.
+	HelloTLS Obs[Hello] `json:"hello_tls,omitzero"`
+}
+
+// Subject is the stable name of the endpoint: "host[address]:port".
+func (e Endpoint) Subject() string { return EndpointSubject(e.Host, e.Addr, e.Port) }
+
+// EndpointSubject is the subject of findings about one SMTP endpoint.
+func EndpointSubject(host DNSName, addr netip.Addr, port uint16) string {
+	return fmt.Sprintf("%s[%s]:%d", host, addr, port)
+}
+
+// Greeting is the whole first reply of a server (RFC 5321 section 4.2).
+type Greeting struct {
+	Code  int    `json:"code"`
+	Name  Raw    `json:"name,omitempty"` // the first word: the server's name for itself
+	Lines []Raw  `json:"lines"`          // the text of each line in stable form, see Stabilizer
+	Delay Bucket `json:"delay"`          // from the connection to the end of the greeting
+}
+
+// Bucket is a duration made coarse enough not to change by itself.
+type Bucket string
+
+// The buckets of greeting delays. RFC 5321 section 4.5.3.2.1 tells clients to
+// wait five minutes; many give up after two or less.
+const (
+	Prompt   Bucket = "prompt"    // up to 5 s
+	Paused   Bucket = "over-5s"   // a deliberate pause, as postscreen makes
+	Slow     Bucket = "over-30s"  // some senders give up
+	VerySlow Bucket = "over-2min" // many do
+)
+
+// DelayBucket is the bucket of a delay.
+func DelayBucket(d time.Duration) Bucket {
+	switch {
+	case d > 2*time.Minute:
+		return VerySlow
+	case d > 30*time.Second:
+		return Slow
+	case d > 5*time.Second:
+		return Paused
+	}
+	return Prompt
+}
+
+// Hello is a reply to EHLO or HELO (RFC 5321 section 4.1.1.1).
+type Hello struct {
+	Name     Raw       `json:"name,omitempty"` // the first word of the first line
+	Text     Raw       `json:"text,omitempty"` // the rest of it, in stable form
+	Keywords []Keyword `json:"keywords,omitempty"`
+}
+
+// Keyword is one service extension: an EHLO line, by name.
+type Keyword struct {
+	Name   string `json:"name"` // upper case; printable ASCII
+	Params Raw    `json:"params,omitempty"`
+}
+
+// Keyword returns the parameters of an extension and whether it is listed.
+func (h Hello) Keyword(name string) (Raw, bool) {
+	for _, k := range h.Keywords {
+		if k.Name == name {
+			return k.Params, true
+		}
+	}
+	return "", false
+}
+
+// TLS is a finished handshake.
+type TLS struct {
+	Version string `json:"version"`         // "TLS 1.3"
+	Cipher  string `json:"cipher"`          // IANA name
+	Group   string `json:"group,omitempty"` // key exchange; empty when it was RSA
+	// Chain is the certificates as sent, the server's first, at most MaxChain.
+	Chain    []Certificate `json:"chain"`
+	ChainLen int           `json:"chain_len"` // how many were sent
+	// Trust: Seen is "leads to a root of the system", at a moment at which the
+	// server's certificate is in date, so that trust and dates stay two
+	// questions. Absent: it does not.
+	Trust Obs[Nothing] `json:"trust,omitzero"`
+	// NameMatch: Seen is "the certificate names the host" by RFC 9525
+	// (subjectAltName only). Absent: it does not.
+	NameMatch Obs[Nothing] `json:"name_match,omitzero"`
+}
+
+// Limits of what is kept of a certificate chain; probing strangers, anything
+// may be sent.
+const (
+	MaxChain = 10 // certificates
+	MaxNames = 20 // subjectAltName entries of one certificate
+)
+
+// Certificate is what matters of an X.509 certificate (RFC 5280). It is our
+// own struct so that rules need no crypto/x509.
+type Certificate struct {
+	Subject   Raw       `json:"subject"`
+	Issuer    Raw       `json:"issuer"`
+	Names     []Raw     `json:"names,omitempty"` // DNS names and addresses of subjectAltName, sorted
+	NameCount int       `json:"name_count"`
+	NotBefore time.Time `json:"not_before"` // UTC
+	NotAfter  time.Time `json:"not_after"`  // UTC
+	KeyType   string    `json:"key_type"`   // "RSA", "ECDSA", "Ed25519"
+	KeyBits   int       `json:"key_bits"`
+	Signature string    `json:"signature"`             // "SHA256-RSA"
+	SHA256    string    `json:"sha256"`                // of the DER, hex
+	SPKI      string    `json:"spki"`                  // SHA-256 of the public key info, hex
+	SelfIssue bool      `json:"self_issued,omitempty"` // issuer equals subject
+}

@@ -1,0 +1,121 @@
+package audit
+
+// State says what came of trying to observe something.
+type State string
+
+// The four states. The zero State is NotTried on purpose: a field that a
+// collector forgot to fill in is "not tried", never "fine".
+const (
+	NotTried State = ""
+	Seen     State = "seen"
+	Absent   State = "absent"  // an authoritative "there is none", or a refusal observed twice
+	Unknown  State = "unknown" // we could not tell; Why says why
+)
+
+// Code is a machine-readable reason. Codes are part of the JSON contract:
+// they are added, never renamed.
+type Code string
+
+// Reasons for NotTried.
+const (
+	NotApplicable Code = "not-applicable" // the question has no meaning here
+	NotAsked      Code = "not-asked"      // outside the scope or the limits of this run
+)
+
+// Reasons for Absent.
+const (
+	NoData      Code = "nodata"       // the name exists and has no such record (RFC 2308 2.2)
+	NXDomain    Code = "nxdomain"     // the name does not exist (RFC 8020)
+	ConnRefused Code = "conn-refused" // RST to our SYN, twice
+	NotOffered  Code = "not-offered"  // not in the EHLO reply, twice
+	Declined    Code = "declined"     // the server answered 5xx to the command, twice
+	BrokenOffer Code = "broken"       // it was offered and then failed, twice
+)
+
+// Reasons for Unknown.
+const (
+	Timeout      Code = "timeout"          // no answer in time
+	ServFail     Code = "servfail"         // RCODE 2
+	DNSRefused   Code = "refused"          // RCODE 5: the server does not want to answer us
+	FormErr      Code = "formerr"          // RCODE 1, also without EDNS
+	DNSError     Code = "dns-error"        // any other RCODE
+	Truncated    Code = "truncated"        // TC over UDP and TCP did not work
+	Malformed    Code = "malformed"        // an answer that does not parse or contradicts itself
+	CNAMELoop    Code = "cname-loop"       // aliases that lead nowhere within ten links
+	Unreachable  Code = "unreachable"      // EHOSTUNREACH: some router said no
+	NoRoute      Code = "no-route"         // ENETUNREACH, EADDRNOTAVAIL: no way out from here, e.g. no IPv6
+	LocalPolicy  Code = "local-policy"     // EPERM, EACCES: our own firewall
+	Reset        Code = "reset"            // RST in the middle of the conversation
+	Closed       Code = "closed"           // FIN in the middle of the conversation
+	NotSMTP      Code = "not-smtp"         // something answered that does not speak SMTP
+	Oversized    Code = "oversized"        // more than we read from a stranger
+	OutOfStep    Code = "out-of-step"      // replies that belong to no command
+	TempFail     Code = "temporary"        // a 4xx reply
+	RefusedUs    Code = "refused-us"       // a 5xx that may well be about our address, not about them
+	Once         Code = "seen-once"        // negative, and not yet confirmed by a second look
+	Disagree     Code = "disagree"         // two looks, two answers
+	Blocked      Code = "blocked-address"  // the address guard does not let us go there
+	Budget       Code = "budget"           // the connection budget of the address is used up
+	EgressBlock  Code = "egress-blocked"   // our own network does not let us out
+	Deadline     Code = "deadline"         // the time of this audit ran out
+	Interrupted  Code = "interrupted"      // the user stopped the run
+	Bug          Code = "bug"              // a rule or collector failed; always our fault
+	ResolverDown Code = "resolver-down"    // none of our resolvers answers anything
+	LocalError   Code = "local-error"      // our own system failed: no sockets, no memory
+	NotLearned   Code = "not-learned"      // what this question depends on is itself unknown
+	TLSStall     Code = "tls-stall"        // the handshake did not finish in time
+	TLSProtocol  Code = "tls-protocol"     // the handshake ended in an alert or in garbage
+	CertParse    Code = "certificate-form" // the certificate cannot be parsed here
+)
+
+// Reason is why an observation has the state that it has. Text is one
+// sentence for people, without elapsed times or answering servers that vary
+// from run to run, because it is part of the canonical facts.
+type Reason struct {
+	Code Code   `json:"code,omitempty"`
+	Text string `json:"text,omitempty"`
+}
+
+// Obs is one observation. Rules read Value only through rules.Need, which
+// cannot forget the other states; collectors write it with the constructors
+// below.
+type Obs[T any] struct {
+	State State  `json:"state,omitempty"`
+	Value T      `json:"value,omitzero"`
+	Why   Reason `json:"why,omitzero"`
+	// Via is the question, replayable by hand: "dig TXT _dmarc.example.org".
+	// Empty when there is no one command that asks it.
+	Via string `json:"via,omitempty"`
+}
+
+// Nothing is the value of an observation whose state says it all.
+type Nothing struct{}
+
+// See is an observation of v.
+func See[T any](v T, via string) Obs[T] {
+	return Obs[T]{State: Seen, Value: v, Via: via}
+}
+
+// None is an authoritative "there is none".
+func None[T any](code Code, text, via string) Obs[T] {
+	return Obs[T]{State: Absent, Why: Reason{code, text}, Via: via}
+}
+
+// Dark is an observation that could not be made.
+func Dark[T any](why Reason, via string) Obs[T] {
+	return Obs[T]{State: Unknown, Why: why, Via: via}
+}
+
+// NA is a question that has no meaning here.
+func NA[T any](text string) Obs[T] {
+	return Obs[T]{Why: Reason{NotApplicable, text}}
+}
+
+// Skipped is a question that this run did not ask.
+func Skipped[T any](text string) Obs[T] {
+	return Obs[T]{Why: Reason{NotAsked, text}}
+}
+
+// Known reports whether the observation settles its question, one way or the
+// other.
+func (o Obs[T]) Known() bool { return o.State == Seen || o.State == Absent }

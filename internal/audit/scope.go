@@ -1,0 +1,75 @@
+package audit
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Area is one field of the audit. Rules, facts and the --only and --skip
+// flags speak in areas.
+type Area string
+
+// The areas, in the order in which reports show them.
+const (
+	AreaMX   Area = "mx"
+	AreaRDNS Area = "rdns"
+	AreaSMTP Area = "smtp"
+	AreaTLS  Area = "tls"
+)
+
+// Areas lists every area in report order.
+func Areas() []Area { return []Area{AreaMX, AreaRDNS, AreaSMTP, AreaTLS} }
+
+// Scope is what a run was asked to look at. Only the intersection of two
+// scopes is compared. It is stored with the run.
+type Scope struct {
+	Areas []Area `json:"areas"` // in the order of Areas(); never empty in a stored run
+	// Passive runs ask DNS and connect to nothing.
+	Passive bool `json:"passive,omitempty"`
+	// SendingIPs are the addresses that the user says send mail for the domain.
+	SendingIPs []netip.Addr `json:"sending_ips,omitempty"`
+	// AllowNets are special-purpose ranges that the user opened, for the
+	// address guard and for the rules alike.
+	AllowNets []netip.Prefix `json:"allow_nets,omitempty"`
+	// AllowPrivate opens all of them.
+	AllowPrivate bool `json:"allow_private,omitempty"`
+}
+
+// Has reports whether the area was looked at.
+func (s Scope) Has(a Area) bool { return slices.Contains(s.Areas, a) }
+
+// Special is [Special] with the ranges that the user opened taken out.
+func (s Scope) Special(addr netip.Addr) string {
+	what := Special(addr)
+	if what == "" || s.AllowPrivate {
+		return ""
+	}
+	for _, p := range s.AllowNets {
+		if p.Contains(addr) {
+			return ""
+		}
+	}
+	return what
+}
+
+// Vantage is whose eyes a run saw with. It never holds an address of ours.
+type Vantage struct {
+	Name string `json:"name"`           // --vantage, default the host name
+	HELO string `json:"helo,omitempty"` // the name given in EHLO; empty in passive runs
+}
+
+// Past is a bounded extract of the history of the domain, copied in before
+// the rules run, so that rules over history stay pure and re-judging needs no
+// store. It holds only what does not change from one quiet night to the next.
+type Past struct {
+	// First is when the first complete run of this domain from this vantage
+	// started; zero before there is one.
+	First time.Time `json:"first,omitzero"`
+	// MXHosts are the mail hosts that earlier runs saw, at most PastHosts of
+	// them, sorted.
+	MXHosts []DNSName `json:"mx_hosts,omitempty"`
+}
+
+// PastHosts bounds Past.MXHosts.
+const PastHosts = 50
