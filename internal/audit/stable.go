@@ -3,6 +3,7 @@ package audit
 import (
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -33,12 +34,19 @@ func NewStabilizer(ours ...netip.Addr) *Stabilizer {
 		clock: regexp.MustCompile(`\b\d{1,2}:\d\d:\d\d(?:\.\d+)?\b`),
 		id:    regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9_.:=-]*[A-Za-z0-9]`),
 	}
+	return s.With(ours...)
+}
+
+// With is a copy of the Stabilizer that hides further addresses of ours.
+func (s *Stabilizer) With(ours ...netip.Addr) *Stabilizer {
+	out := *s
+	out.ours = slices.Clone(s.ours)
 	for _, a := range ours {
 		if a.IsValid() {
-			s.ours = append(s.ours, a.Unmap().String())
+			out.ours = append(out.ours, a.Unmap().WithZone("").String())
 		}
 	}
-	return s
+	return &out
 }
 
 // Text is the stable form of one line of text.
