@@ -32,6 +32,7 @@ type Transition struct {
 	Now     Status // in this run; "" when it has no such finding
 	Fresh   bool   // the rule is younger than the catalogue of the base run
 	Retired bool   // the rule is not in today's catalogue
+	Blind   bool   // Now is "" because we could not see whether the subject still exists
 }
 
 // Classify names the transition. It goes by the last known verdict, so that
@@ -43,6 +44,10 @@ func Classify(t Transition) Class {
 			return Same
 		case t.Retired:
 			return Retired
+		case t.Known == "" && !t.Before.Known():
+			return Same // we never knew anything about it
+		case t.Blind:
+			return LostSight
 		}
 		return Gone
 	}
@@ -154,10 +159,12 @@ type Delta struct {
 }
 
 // Quiet reports whether nothing changed that anybody should be told: fails
-// that go on are not news.
+// that go on are not news, and neither are new subjects that do not fail.
 func (d *Delta) Quiet() bool {
 	for _, c := range d.Changes {
-		if c.Class != StillFailing || c.Was != "" {
+		old := c.Class == StillFailing && c.Was == ""
+		harmless := c.Class == Appeared && c.Now != Fail
+		if !old && !harmless {
 			return false
 		}
 	}
@@ -184,7 +191,7 @@ func Compare(prior Prior, now *Run, cat Catalogue) *Delta {
 		if !slices.Contains(d.Areas, key.Rule.Area()) || onlyOneAsked(key.Subject, old, cur) {
 			continue
 		}
-		c := change(key, before[key], after[key], prior, cat)
+		c := change(key, before[key], after[key], prior, now.Snapshot.Facts, cat)
 		if c.Class != Same {
 			d.Changes = append(d.Changes, c)
 		}
@@ -194,13 +201,14 @@ func Compare(prior Prior, now *Run, cat Catalogue) *Delta {
 	return d
 }
 
-func change(key Key, before, after Finding, prior Prior, cat Catalogue) Change {
+func change(key Key, before, after Finding, prior Prior, now Facts, cat Catalogue) Change {
 	v := prior.Verdicts[key]
 	since, listed := cat.Since[key.Rule]
 	t := Transition{
 		Before: before.Status, Known: v.Status, Now: after.Status,
 		Fresh:   listed && newerVersion(since, prior.Base.Tool.Catalogue),
 		Retired: !listed,
+		Blind:   !now.Enumerated(key.Subject),
 	}
 	c := Change{
 		Class: Classify(t), Rule: key.Rule, Subject: key.Subject,

@@ -3,6 +3,8 @@ package audit
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -219,4 +221,39 @@ type Certificate struct {
 	SHA256    string    `json:"sha256"`                // of the DER, hex
 	SPKI      string    `json:"spki"`                  // SHA-256 of the public key info, hex
 	SelfIssue bool      `json:"self_issued,omitempty"` // issuer equals subject
+}
+
+// Enumerated reports whether the run could tell if the subject of a finding
+// still exists: a host or an address that is missing from the facts of a run
+// that could not see the MX records has not vanished.
+func (f Facts) Enumerated(subject string) bool {
+	blind := func(s State) bool { return s == Unknown || s == NotTried }
+	if blind(f.MX.Records.State) {
+		return false
+	}
+	_, notAddr := netip.ParseAddr(subject)
+	for _, h := range f.Hosts {
+		mine := notAddr == nil || strings.HasPrefix(subject, string(h.Name)+"[")
+		if mine && (h.A.State == Unknown || h.AAAA.State == Unknown) {
+			return false
+		}
+	}
+	return true
+}
+
+// ReverseName is the name of the PTR record of an address (RFC 1035 section
+// 3.5, RFC 3596 section 2.5).
+func ReverseName(addr netip.Addr) DNSName {
+	addr = addr.Unmap()
+	var b strings.Builder
+	if addr.Is4() {
+		for _, octet := range slices.Backward(addr.AsSlice()) {
+			fmt.Fprintf(&b, "%d.", octet)
+		}
+		return DNSName(b.String() + "in-addr.arpa")
+	}
+	for _, octet := range slices.Backward(addr.AsSlice()) {
+		fmt.Fprintf(&b, "%x.%x.", octet&0xf, octet>>4)
+	}
+	return DNSName(b.String() + "ip6.arpa")
 }

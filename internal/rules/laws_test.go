@@ -1,0 +1,265 @@
+package rules
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mailaudit/internal/audit"
+)
+
+// The laws hold for every rule, those not yet written included.
+
+// eachObs calls f with every observation inside v, by its path. set replaces
+// the observation.
+func eachObs(v reflect.Value, path string, f func(path string, o reflect.Value)) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		eachObs(v.Elem(), path, f)
+	case reflect.Struct:
+		if strings.HasPrefix(v.Type().Name(), "Obs[") {
+			f(path, v)
+		}
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				eachObs(v.Field(i), path+"."+v.Type().Field(i).Name, f)
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			eachObs(v.Index(i), fmt.Sprintf("%s.%d", path, i), f)
+		}
+	}
+}
+
+// darken makes an observation unknown for a reason that can be recognised.
+func darken(o reflect.Value, why audit.Reason) {
+	via := o.FieldByName("Via").String()
+	o.SetZero()
+	o.FieldByName("State").SetString(string(audit.Unknown))
+	o.FieldByName("Why").Set(reflect.ValueOf(why))
+	o.FieldByName("Via").SetString(via)
+}
+
+func clone(t *testing.T, s *audit.Snapshot) *audit.Snapshot {
+	t.Helper()
+	data, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out audit.Snapshot
+	err = json.Unmarshal(data, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &out
+}
+
+func statusOf(findings []audit.Finding) map[audit.Key]audit.Status {
+	m := map[audit.Key]audit.Status{}
+	for _, f := range findings {
+		m[f.Key()] = f.Status
+	}
+	return m
+}
+
+// darkReasons are the ways in which the world fails to answer.
+func darkReasons() []audit.Code {
+	return []audit.Code{audit.Timeout, audit.ServFail, audit.DNSRefused, audit.TempFail, audit.EgressBlock, audit.Reset}
+}
+
+// checkDarkening proves for one world: darkening any single observation never
+// turns a pass into a fail or a fail into a pass, and turns the pass of a rule
+// that read it into an unknown.
+func checkDarkening(t *testing.T, world *audit.Snapshot) {
+	t.Helper()
+	before := statusOf(Evaluate(world))
+	var paths []string
+	eachObs(reflect.ValueOf(&world.Facts), "facts", func(path string, _ reflect.Value) { paths = append(paths, path) })
+	for i, path := range paths {
+		why := audit.Reason{Code: darkReasons()[i%len(darkReasons())], Text: "darkened " + path}
+		dark := clone(t, world)
+		eachObs(reflect.ValueOf(&dark.Facts), "facts", func(p string, o reflect.Value) {
+			if p == path {
+				darken(o, why)
+			}
+		})
+		for _, f := range Evaluate(dark) {
+			was := before[f.Key()]
+			if was.Known() && f.Status.Known() && was != f.Status {
+				t.Errorf("darkening %s turned %s of %s from %s into %s", path, f.Rule, f.Subject, was, f.Status)
+			}
+			if f.Detail == why.Text && f.Status != audit.UnknownStatus {
+				t.Errorf("%s of %s read the darkened %s and said %s", f.Rule, f.Subject, path, f.Status)
+			}
+			if f.Cause == audit.Bug {
+				t.Errorf("darkening %s: %s", path, f.Detail)
+			}
+		}
+	}
+}
+
+func TestDarkeningGoodWorld(t *testing.T) {
+	world := good(t)
+	for _, f := range Evaluate(world) {
+		if f.Status != audit.Pass && f.Status != audit.NAStatus {
+			t.Errorf("the good world is not good: %s of %s is %s: %s", f.Rule, f.Subject, f.Status, f.Detail)
+		}
+	}
+	checkDarkening(t, world)
+}
+
+func TestDarkeningCases(t *testing.T) {
+	eachCase(t, func(t *testing.T, _ Rule, _ ruleCase, world *audit.Snapshot) { checkDarkening(t, world) })
+}
+
+// TestReadersGoDark: for every observation of the good world, every rule that
+// passes by reading it must lose that pass when it is dark. What a rule reads
+// is found by replacing the observation with another kind of ignorance and
+// seeing which findings quote it.
+func TestReadersGoDark(t *testing.T) {
+	world := good(t)
+	readers := 0
+	eachObs(reflect.ValueOf(&world.Facts), "facts", func(path string, _ reflect.Value) {
+		why := audit.Reason{Code: audit.Timeout, Text: "marked " + path}
+		dark := clone(t, world)
+		eachObs(reflect.ValueOf(&dark.Facts), "facts", func(p string, o reflect.Value) {
+			if p == path {
+				darken(o, why)
+			}
+		})
+		for _, f := range Evaluate(dark) {
+			if f.Status == audit.UnknownStatus && f.Detail == why.Text {
+				readers++
+			}
+		}
+	})
+	if readers < len(Catalogue()) {
+		t.Errorf("only %d readings of observations were noticed for %d rules", readers, len(Catalogue()))
+	}
+}
+
+func TestAllUnknown(t *testing.T) {
+	worlds := map[string]*audit.Snapshot{"good": good(t), "empty": {Domain: good(t).Domain, Scope: good(t).Scope}}
+	for name, world := range worlds {
+		eachObs(reflect.ValueOf(&world.Facts), "facts", func(_ string, o reflect.Value) {
+			if name == "good" {
+				darken(o, audit.Reason{Code: audit.Timeout, Text: "dark"})
+			}
+		})
+		said := map[audit.RuleID]bool{}
+		for _, f := range Evaluate(world) {
+			said[f.Rule] = true
+			if f.Status.Known() || f.Cause == audit.Bug {
+				t.Errorf("%s world: %s of %s is %s: %s", name, f.Rule, f.Subject, f.Status, f.Detail)
+			}
+		}
+		for _, r := range Catalogue() {
+			if !said[r.ID] {
+				t.Errorf("%s world: %s says nothing", name, r.ID)
+			}
+		}
+	}
+}
+
+func TestEvaluateIsPure(t *testing.T) {
+	eachCase(t, func(t *testing.T, _ Rule, _ ruleCase, world *audit.Snapshot) {
+		before := clone(t, world)
+		first := Evaluate(world)
+		if d := cmp.Diff(first, Evaluate(world)); d != "" {
+			t.Errorf("a second evaluation differs: %s", d)
+		}
+		if d := cmp.Diff(first, Evaluate(clone(t, world))); d != "" {
+			t.Errorf("evaluation over a JSON round trip differs: %s", d)
+		}
+		opts := cmp.AllowUnexported(audit.Domain{})
+		if d := cmp.Diff(clone(t, before).Facts, clone(t, world).Facts, opts, cmp.Comparer(func(a, b fmt.Stringer) bool { return a.String() == b.String() })); d != "" {
+			t.Errorf("evaluation changed the facts: %s", d)
+		}
+	})
+}
+
+func TestCatalogue(t *testing.T) {
+	seen := map[audit.RuleID]bool{}
+	for _, r := range Catalogue() {
+		if seen[r.ID] {
+			t.Errorf("%s is listed twice", r.ID)
+		}
+		for _, first := range r.After {
+			if !seen[first] {
+				t.Errorf("%s comes after %s, which does not stand before it", r.ID, first)
+			}
+		}
+		seen[r.ID] = true
+		if !slices.Contains(audit.Areas(), r.Area()) || !slices.Contains(audit.Axes(), r.Axis) {
+			t.Errorf("%s has no known area or axis", r.ID)
+		}
+		if r.Title == "" || r.Why == "" || r.Fix == "" || r.Judge == nil || len(r.Refs) == 0 || r.Since == "" || r.Severity.Rank() < 0 {
+			t.Errorf("%s is incomplete", r.ID)
+		}
+		for _, ref := range r.Refs {
+			if !strings.HasPrefix(ref.URL(), "https://") {
+				t.Errorf("%s: reference %v has no address", r.ID, ref)
+			}
+		}
+	}
+}
+
+// TestScoreMonotonic: turning a fail into a pass never lowers the passes,
+// and turning a verdict into an unknown never raises the coverage.
+func TestScoreMonotonic(t *testing.T) {
+	eachCase(t, func(t *testing.T, _ Rule, _ ruleCase, world *audit.Snapshot) {
+		findings := Evaluate(world)
+		base := Score(findings)
+		for i := range findings {
+			if !findings[i].Status.Known() {
+				continue
+			}
+			was := findings[i].Status
+			findings[i].Status = audit.UnknownStatus
+			dark := Score(findings)
+			findings[i].Status = audit.Pass
+			better := Score(findings)
+			findings[i].Status = was
+			if dark.Coverage > base.Coverage {
+				t.Errorf("not knowing %s raised the coverage from %d to %d", findings[i].Rule, base.Coverage, dark.Coverage)
+			}
+			for axis, a := range base.Axes {
+				if better.Axes[axis].Pass < a.Pass || better.Axes[axis].Fail > a.Fail {
+					t.Errorf("a pass of %s made the %s axis worse", findings[i].Rule, axis)
+				}
+			}
+		}
+	})
+}
+
+func TestBugIsUnknown(t *testing.T) {
+	broken := Rule{ID: "mx.broken", Severity: audit.High, Judge: func(s *audit.Snapshot, r *Report) {
+		r.Pass("one", "")
+		panic("\x1b[31mboom")
+	}}
+	got := EvaluateWith(good(t), []Rule{broken})
+	if len(got) != 1 || got[0].Status != audit.UnknownStatus || got[0].Cause != audit.Bug {
+		t.Fatalf("got %+v", got)
+	}
+	if strings.Contains(got[0].Detail, "\x1b") {
+		t.Error("the message is not printable")
+	}
+}
+
+func TestAfterMakesMoot(t *testing.T) {
+	world := apply(t, good(t), []string{"smtp.0.connect = absent conn-refused"})
+	for _, f := range Evaluate(world) {
+		if f.Subject != world.Facts.SMTP[0].Subject() || f.Rule == "smtp.unreachable" {
+			continue
+		}
+		if f.Status != audit.NAStatus {
+			t.Errorf("%s is %s although the host is dead", f.Rule, f.Status)
+		}
+	}
+}

@@ -1,0 +1,345 @@
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"mailaudit/internal/audit"
+)
+
+// mxRules judge what the domain publishes about the way its mail goes.
+func mxRules() []Rule {
+	return []Rule{{
+		ID: "mx.domain-nxdomain", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Critical,
+		Title: "The domain exists in DNS",
+		Refs:  []Ref{{"RFC 5321", "5.1"}, {"RFC 8020", "2"}},
+		Why: "NXDOMAIN says that neither the name nor anything below it exists. Senders bounce mail to it at once, " +
+			"and receivers refuse mail from it.",
+		Fix: "Check the spelling, that the registration has not lapsed, and that the registry delegates the domain " +
+			"to name servers that serve its zone.",
+		Judge: judgeExists,
+	}, {
+		ID: "mx.no-route", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High,
+		Title: "The domain says where its mail goes: MX, null MX, or an address",
+		Refs:  []Ref{{"RFC 5321", "5.1"}},
+		Why: "Without an MX record senders fall back to the address of the domain itself (the implicit MX). " +
+			"Without that as well mail to the domain bounces, and receivers that check whether a sender can be answered refuse mail from it.",
+		Fix: "Publish an MX record for the host that takes the mail, or, for a domain that takes none, the null MX of RFC 7505: " +
+			"\"MX 0 .\".",
+		After: []audit.RuleID{"mx.domain-nxdomain"},
+		Judge: judgeRoute,
+	}, {
+		ID: "mx.implicit", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.High},
+		Title: "Mail routing does not lean on the implicit MX",
+		Refs:  []Ref{{"RFC 5321", "5.1"}},
+		Why: "Without MX records mail goes to the address of the domain, which is mostly that of its web site. " +
+			"It breaks on the day the site moves, and a sender's queue tries the web server meanwhile.",
+		Fix:   "Say explicitly where mail goes: an MX record, or the null MX of RFC 7505 for a domain that takes no mail.",
+		After: []audit.RuleID{"mx.domain-nxdomain", "mx.no-route"},
+		Judge: judgeImplicit,
+	}, {
+		ID: "mx.null-mx-mixed", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High,
+		Title: "A null MX stands alone",
+		Refs:  []Ref{{"RFC 7505", "3"}},
+		Why: "\"MX 0 .\" says that the domain takes no mail; another MX record beside it says that it does. " +
+			"Senders differ in which of the two they believe, so part of the mail bounces.",
+		Fix:   "Remove the null MX when the domain takes mail, or all other MX records when it does not.",
+		After: []audit.RuleID{"mx.domain-nxdomain"},
+		Judge: judgeNullMX,
+	}, {
+		ID: "mx.target-not-public", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High, Range: []audit.Severity{audit.Critical},
+		Title: "Every MX target is a public host: no address literal, localhost, private or reserved address",
+		Refs:  []Ref{{"RFC 5321", "5.1"}, {"RFC 6890", "2.2.2"}},
+		Why: "An MX record holds the name of a host. An IP address in its place is looked up as a name and not found; " +
+			"a private or loopback address leads every sender into its own network.",
+		Fix:   "Name a host whose A and AAAA records hold public addresses.",
+		Judge: judgePublic,
+	}, {
+		ID: "mx.target-unresolvable", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High,
+		Range: []audit.Severity{audit.Critical, audit.Low},
+		Title: "Every MX target has an address",
+		Refs:  []Ref{{"RFC 5321", "5.1"}, {"RFC 1912", "2.5"}},
+		Why: "A target without address takes no mail. Senders go on to the next MX; when none has an address, mail bounces, " +
+			"with some senders at once.",
+		Fix:   "Publish A or AAAA records at the target, or take the MX record away.",
+		After: []audit.RuleID{"mx.target-not-public"},
+		Judge: judgeResolvable,
+	}, {
+		ID: "mx.target-alias", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Low,
+		Title: "MX targets are names of hosts, not aliases",
+		Refs:  []Ref{{"RFC 2181", "10.3"}, {"RFC 5321", "5.1"}},
+		Why: "The standard forbids a CNAME at the target of an MX record. Nearly all senders follow it all the same; " +
+			"some do not, and DANE and loop detection go by the other name. (That the mail domain itself is an alias is legal.)",
+		Fix:   "Name the host that the alias leads to, or give the target A and AAAA records of its own.",
+		After: []audit.RuleID{"mx.target-not-public", "mx.target-unresolvable"},
+		Judge: judgeAlias,
+	}}
+}
+
+func judgeExists(s *audit.Snapshot, r *Report) {
+	domain, o := s.Domain.String(), s.Facts.MX.Exists
+	_, exists, ok := Need(r, domain, o)
+	switch {
+	case !ok:
+	case exists:
+		r.Pass(domain, "the domain exists", Seen(o.Via, "an answer"))
+	default:
+		r.Fail(domain, Fault{
+			Detail:   domain + " does not exist in DNS",
+			Evidence: []string{Seen(o.Via, "NXDOMAIN")},
+			Fix: audit.Fix{Summary: "register the domain, or repair its delegation", Steps: []string{
+				"check the spelling of " + domain,
+				"ask the registrar whether the registration has lapsed",
+				"check that the registry lists the name servers that serve the zone (dig NS " + domain + ")",
+			}},
+		})
+	}
+}
+
+func judgeRoute(s *audit.Snapshot, r *Report) {
+	domain, mx := s.Domain.String(), s.Facts.MX
+	records, present, ok := Need(r, domain, mx.Records)
+	switch {
+	case !ok:
+		return
+	case present && len(records) == 1 && records[0].IsNull():
+		r.Pass(domain, "a null MX says that the domain takes no mail", mxEvidence(s)...)
+		return
+	case present:
+		r.Pass(domain, fmt.Sprintf("%d MX records", len(records)), mxEvidence(s)...)
+		return
+	}
+	host, found := implicitHost(s)
+	if !found {
+		r.NA(domain, "the domain has no name to look up")
+		return
+	}
+	_, present, ok = AnyOf(r, domain, host.A, host.AAAA)
+	switch {
+	case !ok:
+	case present:
+		r.Pass(domain, "no MX record, but an address: the implicit MX", mxEvidence(s)...)
+	default:
+		r.Fail(domain, Fault{
+			Detail:   domain + " has neither MX records nor an address",
+			Evidence: append(mxEvidence(s), Seen(host.A.Via, string(host.A.Why.Code)), Seen(host.AAAA.Via, string(host.AAAA.Why.Code))),
+			Fix: audit.Fix{Summary: "say where mail goes", Steps: []string{
+				"if the domain takes mail: publish " + s.Domain.Name().FQDN() + " MX 10 and the name of the host that takes it",
+				"if it takes none: publish " + s.Domain.Name().FQDN() + " MX 0 . (RFC 7505)",
+			}},
+		})
+	}
+}
+
+// implicitHost is the domain itself as a host for its own mail.
+func implicitHost(s *audit.Snapshot) (audit.Host, bool) {
+	for _, h := range s.Facts.Hosts {
+		if h.Role == audit.RoleImplicit {
+			return h, true
+		}
+	}
+	return audit.Host{}, false
+}
+
+func judgeImplicit(s *audit.Snapshot, r *Report) {
+	domain := s.Domain.String()
+	_, present, ok := Need(r, domain, s.Facts.MX.Records)
+	switch {
+	case !ok:
+		return
+	case present:
+		r.Pass(domain, "MX records say where mail goes", mxEvidence(s)...)
+		return
+	}
+	severity, detail := audit.Low, domain+" has no MX record; its own address is used"
+	host, _ := implicitHost(s)
+	ends := endpointsOf(s, host)
+	refused := 0
+	for _, e := range ends {
+		if e.Connect.State == audit.Absent {
+			refused++
+		}
+	}
+	if refused > 0 && refused == len(ends) {
+		severity, detail = audit.High, detail+", and nothing takes mail there"
+	}
+	fix := audit.Fix{Summary: "name the mail host", Records: []audit.FixRecord{
+		{Action: audit.Add, Name: s.Domain.Name().FQDN(), Type: "MX", Value: "10 " + s.Domain.Name().FQDN()},
+	}}
+	if severity == audit.High {
+		fix = audit.Fix{Summary: "say that the domain takes no mail, or name the host that does", Steps: []string{
+			"if the domain takes no mail: publish " + s.Domain.Name().FQDN() + " MX 0 . (RFC 7505)",
+			"else publish an MX record with the name of the host that takes it",
+		}}
+	}
+	r.Fail(domain, Fault{Severity: severity, Detail: detail, Evidence: mxEvidence(s), Fix: fix})
+}
+
+func judgeNullMX(s *audit.Snapshot, r *Report) {
+	domain := s.Domain.String()
+	records, present, ok := Need(r, domain, s.Facts.MX.Records)
+	if !ok {
+		return
+	}
+	nulls := 0
+	for _, m := range records {
+		if m.IsNull() {
+			nulls++
+		}
+	}
+	switch {
+	case !present || nulls == 0:
+		r.NA(domain, "there is no null MX")
+	case len(records) == 1:
+		r.Pass(domain, "the null MX stands alone", mxEvidence(s)...)
+	default:
+		r.Fail(domain, Fault{
+			Detail:   "a null MX stands beside other MX records",
+			Evidence: mxEvidence(s),
+			Fix: audit.Fix{Summary: "decide whether the domain takes mail", Steps: []string{
+				"if it does: remove the record " + s.Domain.Name().FQDN() + " MX 0 .",
+				"if it does not: remove all other MX records of " + s.Domain.Name().FQDN(),
+			}},
+		})
+	}
+}
+
+func judgePublic(s *audit.Snapshot, r *Report) {
+	type bad struct{ subject, what string }
+	var faults []bad
+	judged := 0
+	mailHosts(s, r, func(h audit.Host) {
+		judged++
+		subject := h.Name.String()
+		g := Gather(h.A, h.AAAA)
+		what := notPublic(s, h.Name, g.Values)
+		if what != "" {
+			faults = append(faults, bad{subject, what})
+			return
+		}
+		if g.Complete(r, subject) {
+			r.Pass(subject, "a public host")
+		}
+	})
+	for _, f := range faults {
+		severity := audit.High
+		if len(faults) == judged {
+			severity = audit.Critical
+		}
+		r.Fail(f.subject, Fault{
+			Severity: severity,
+			Detail:   fmt.Sprintf("the MX target %s is %s", f.subject, f.what),
+			Evidence: mxEvidence(s),
+			Fix: audit.Fix{Summary: "name a public host", Steps: []string{
+				"give the host that takes the mail a name with public A and AAAA records, and put that name into the MX record",
+			}},
+		})
+	}
+}
+
+// notPublic says why a mail host is not reachable for the world, or "".
+func notPublic(s *audit.Snapshot, name audit.DNSName, sets [][]netip.Addr) string {
+	_, err := netip.ParseAddr(strings.Trim(string(name), "[]"))
+	if err == nil {
+		return "an IP address where the name of a host belongs"
+	}
+	if name == "localhost" || strings.HasSuffix(string(name), ".localhost") {
+		return "the sender's own machine"
+	}
+	for _, set := range sets {
+		for _, a := range set {
+			if what := s.Scope.Special(a); what != "" {
+				return fmt.Sprintf("at %s: %s", a, what)
+			}
+		}
+	}
+	return ""
+}
+
+func judgeResolvable(s *audit.Snapshot, r *Report) {
+	var without []audit.Host
+	judged := 0
+	mailHosts(s, r, func(h audit.Host) {
+		judged++
+		_, present, ok := AnyOf(r, h.Name.String(), h.A, h.AAAA)
+		switch {
+		case !ok:
+		case present:
+			r.Pass(h.Name.String(), "has an address")
+		default:
+			without = append(without, h)
+		}
+	})
+	for _, h := range without {
+		severity := audit.High
+		switch {
+		case len(without) == judged:
+			severity = audit.Critical
+		case onlyLast(s, h.Name):
+			severity = audit.Low
+		}
+		r.Fail(h.Name.String(), Fault{
+			Severity: severity,
+			Detail:   fmt.Sprintf("the MX target %s has no address", h.Name),
+			Evidence: []string{Seen(h.A.Via, string(h.A.Why.Code)), Seen(h.AAAA.Via, string(h.AAAA.Why.Code))},
+			Fix: audit.Fix{Summary: "publish its address, or take it out of the MX set", Steps: []string{
+				"if the host exists: publish A and AAAA records at " + h.Name.FQDN(),
+				"if it does not: remove it from the MX records of " + s.Domain.Name().FQDN(),
+			}},
+		})
+	}
+}
+
+// onlyLast reports whether a host is the least preferred MX and shares that
+// place with no other.
+func onlyLast(s *audit.Snapshot, name audit.DNSName) bool {
+	g := Gather(s.Facts.MX.Records)
+	if len(g.Values) == 0 {
+		return false
+	}
+	records := g.Values[0]
+	last := records[len(records)-1]
+	return len(records) > 1 && last.Host == name && records[len(records)-2].Preference < last.Preference
+}
+
+func judgeAlias(s *audit.Snapshot, r *Report) {
+	mailHosts(s, r, func(h audit.Host) {
+		subject := h.Name.String()
+		if h.Role == audit.RoleImplicit {
+			r.NA(subject, "the domain itself may be an alias")
+			return
+		}
+		chain, present, ok := Need(r, subject, h.Alias)
+		switch {
+		case !ok:
+		case !present:
+			r.Pass(subject, "the target is no alias")
+		default:
+			end := chain[len(chain)-1]
+			r.Fail(subject, Fault{
+				Detail:   fmt.Sprintf("the MX target %s is an alias of %s", subject, end),
+				Evidence: []string{Seen(h.Alias.Via, texts(chain)...)},
+				Fix: audit.Fix{Summary: "name the host itself", Steps: []string{
+					fmt.Sprintf("put %s in place of %s into the MX records, if the certificate of the host covers that name", end.FQDN(), h.Name.FQDN()),
+					fmt.Sprintf("or replace the CNAME at %s by A and AAAA records", h.Name.FQDN()),
+				}},
+			})
+		}
+	})
+}
+
+// mxEvidence is what the MX question brought.
+func mxEvidence(s *audit.Snapshot) []string {
+	o := s.Facts.MX.Records
+	if o.State == audit.Absent {
+		return []string{Seen(o.Via, string(o.Why.Code))}
+	}
+	var words []string
+	for _, set := range Gather(o).Values {
+		for _, m := range set {
+			words = append(words, fmt.Sprintf("%d %s", m.Preference, m.Host.FQDN()))
+		}
+	}
+	return []string{Seen(o.Via, words...)}
+}

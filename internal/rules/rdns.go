@@ -1,0 +1,124 @@
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"mailaudit/internal/audit"
+)
+
+// rdnsRules judge the reverse DNS of the addresses of the domain's mail. What
+// is serious for an address that sends is mere hygiene for one that only
+// receives: receivers look up the address that connects to them.
+func rdnsRules() []Rule {
+	return []Rule{{
+		ID: "rdns.ptr-missing", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Info, Range: []audit.Severity{audit.High},
+		Title: "Every address that sends mail has a PTR record",
+		Refs:  []Ref{{"RFC 1912", "2.1"}, {"Google email sender guidelines", "https://support.google.com/a/answer/81126"}},
+		Why: "Gmail defers and then refuses mail from addresses without PTR (421 4.7.23, 550 5.7.25), and so do many others. " +
+			"An address that only receives loses nothing.",
+		Fix:   "Ask whoever the address block belongs to (the hosting provider, mostly in its control panel) for a PTR record with the host's name.",
+		Judge: judgePTR,
+	}, {
+		ID: "rdns.not-confirmed", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Info, Range: []audit.Severity{audit.High},
+		Title: "One of the PTR names of every sending address leads back to it",
+		Refs:  []Ref{{"RFC 8601", "2.7.3"}, {"Google email sender guidelines", "https://support.google.com/a/answer/81126"}},
+		Why: "Anyone may write any name into the reverse zone of his own addresses. Only a name whose A or AAAA record leads back " +
+			"(forward-confirmed reverse DNS) says something, and large receivers demand it of senders.",
+		Fix:   "Publish the address at the name that its PTR gives, or have the PTR changed to a name that has the address.",
+		After: []audit.RuleID{"rdns.ptr-missing"},
+		Judge: judgeConfirmed,
+	}}
+}
+
+// senderSeverity is high for an address known to send, info for others.
+func senderSeverity(rv audit.Reverse) audit.Severity {
+	if rv.Role == audit.RoleSender {
+		return audit.High
+	}
+	return audit.Info
+}
+
+func judgePTR(s *audit.Snapshot, r *Report) {
+	reverses(s, r, func(rv audit.Reverse) {
+		subject := rv.Addr.String()
+		names, present, ok := Need(r, subject, rv.PTR)
+		switch {
+		case !ok:
+		case present:
+			r.Pass(subject, "PTR "+list(names), Seen(rv.PTR.Via, texts(names)...))
+		default:
+			r.Fail(subject, Fault{
+				Severity: senderSeverity(rv),
+				Detail:   subject + " has no PTR record",
+				Evidence: []string{Seen(rv.PTR.Via, string(rv.PTR.Why.Code))},
+				Fix:      ptrFix(s, rv.Addr),
+			})
+		}
+	})
+}
+
+// ptrFix is a record where one host alone has the address, so that there is
+// no doubt which name belongs there.
+func ptrFix(s *audit.Snapshot, addr netip.Addr) audit.Fix {
+	fix := audit.Fix{Summary: "have the owner of the address block publish a PTR record"}
+	hosts := hostsWith(s, addr)
+	if len(hosts) == 1 && hosts[0].IsHostname() {
+		fix.Records = []audit.FixRecord{{
+			Action: audit.Add, Name: audit.ReverseName(addr).FQDN(), Type: "PTR", Value: hosts[0].FQDN(),
+		}}
+		return fix
+	}
+	fix.Steps = []string{
+		fmt.Sprintf("decide by which name the server at %s is known (the one it gives in EHLO)", addr),
+		fmt.Sprintf("ask for %s PTR with that name, and publish %s at it", audit.ReverseName(addr).FQDN(), addr),
+	}
+	return fix
+}
+
+func judgeConfirmed(s *audit.Snapshot, r *Report) {
+	reverses(s, r, func(rv audit.Reverse) {
+		subject := rv.Addr.String()
+		names, present, ok := Need(r, subject, rv.PTR)
+		switch {
+		case !ok:
+			return
+		case !present:
+			r.NA(subject, "there is no PTR record to confirm")
+			return
+		}
+		var obs []audit.Obs[[]netip.Addr]
+		for _, f := range rv.Forward {
+			obs = append(obs, f.Addrs)
+		}
+		g := Gather(obs...)
+		for i, set := range g.Values {
+			if slices.Contains(set, rv.Addr) {
+				r.Pass(subject, "its PTR leads back to it", Seen(rv.PTR.Via, texts(names)...), Seen(g.Vias[i], texts(set)...))
+				return
+			}
+		}
+		if !g.Complete(r, subject) {
+			return
+		}
+		if len(names) > len(rv.Forward) {
+			r.Unknown(subject, audit.Reason{Code: audit.Oversized, Text: fmt.Sprintf(
+				"%d PTR names, of which the first %d were followed; none of these leads back", len(names), len(rv.Forward))})
+			return
+		}
+		evidence := []string{Seen(rv.PTR.Via, texts(names)...)}
+		for i, set := range g.Values {
+			evidence = append(evidence, Seen(g.Vias[i], texts(set)...))
+		}
+		r.Fail(subject, Fault{
+			Severity: senderSeverity(rv),
+			Detail:   fmt.Sprintf("the PTR of %s says %s, which does not lead back to it", subject, list(names)),
+			Evidence: evidence,
+			Fix: audit.Fix{Summary: "make name and address agree", Steps: []string{
+				fmt.Sprintf("publish %s at %s, if that name is yours", subject, names[0].FQDN()),
+				fmt.Sprintf("or have %s changed to a name that has the address", audit.ReverseName(rv.Addr).FQDN()),
+			}},
+		})
+	})
+}

@@ -1,0 +1,235 @@
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"mailaudit/internal/audit"
+)
+
+// The codes that say more than "yes" or "no" in a greeting.
+const (
+	codeReady      = 220 // RFC 5321 4.2.3
+	codeNoMailHost = 521 // RFC 7504 3: this host never takes mail
+)
+
+// smtpRules judge how the mail servers answer, before and beside TLS.
+func smtpRules() []Rule {
+	return []Rule{{
+		ID: "smtp.unreachable", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High,
+		Range: []audit.Severity{audit.Critical},
+		Title: "Every address of every MX answers on port 25",
+		Refs:  []Ref{{"RFC 5321", "4.5.4.1"}, {"RFC 5321", "5.1"}},
+		Why: "Senders that come to an address where nothing listens try the next one, and when none answers they keep the mail " +
+			"in their queue for some days and then bounce it. Only a refused connection is a fail: silence may be our own " +
+			"network, and is told as unknown.",
+		Fix:   "Start the mail server there or open its firewall; if the address is not meant to take mail, take it out of the name's records.",
+		Judge: judgeReachable,
+	}, {
+		ID: "smtp.host-takes-no-mail", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High,
+		Title: "No MX leads to a host that never takes mail",
+		Refs:  []Ref{{"RFC 7504", "3"}},
+		Why: "A greeting with code 521 says that this host never accepts mail. Senders bounce what they were to deliver there. " +
+			"(Other refusals in the greeting are mostly about the address that asks, and are told as unknown.)",
+		Fix:   "Point the MX record to the host that takes the mail, or replace the record by a null MX when no host does.",
+		After: []audit.RuleID{"smtp.unreachable"},
+		Judge: judgeTakesMail,
+	}, {
+		ID: "smtp.greeting-late", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Info, Range: []audit.Severity{audit.Medium},
+		Title: "The greeting comes before senders lose patience",
+		Refs:  []Ref{{"RFC 5321", "4.5.3.2.1"}},
+		Why: "Senders should wait five minutes for the greeting; many wait one or two. A pause of some seconds is a common " +
+			"and deliberate defence against bulk senders. A long one costs mail.",
+		Fix:   "Keep deliberate pauses below 30 seconds; if the pause is not deliberate, look for slow DNS lookups of the connecting address.",
+		After: []audit.RuleID{"smtp.unreachable"},
+		Judge: judgeGreetingDelay,
+	}, {
+		ID: "smtp.banner-not-fqdn", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Low,
+		Title: "The greeting begins with the qualified name of the host, or its address literal",
+		Refs:  []Ref{{"RFC 5321", "4.2"}, {"RFC 5321", "2.3.5"}},
+		Why: "The first word of the greeting is the name by which the server goes. Some senders log or compare it; " +
+			"a server that does not know its own name mostly introduces itself wrongly when it sends as well.",
+		Fix:   "Set the host name of the mail server to its qualified name (Postfix: myhostname; Exim: primary_hostname).",
+		After: []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail"},
+		Judge: judgeBannerName,
+	}, {
+		ID: "smtp.ehlo-refused", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Medium,
+		Title: "The server speaks ESMTP",
+		Refs:  []Ref{{"RFC 5321", "2.2.1"}, {"RFC 5321", "4.1.1.1"}},
+		Why: "Without EHLO there is no STARTTLS, no size limit announced in advance and no internationalised mail. " +
+			"A firewall that \"inspects\" SMTP is the usual cause.",
+		Fix:   "Switch SMTP inspection off in the firewall in front of the server (Cisco: no inspect esmtp), or upgrade the server.",
+		After: []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail"},
+		Judge: judgeEHLO,
+	}}
+}
+
+func judgeReachable(s *audit.Snapshot, r *Report) {
+	all := 0
+	var refused []audit.Endpoint
+	endpoints(s, r, func(e audit.Endpoint) {
+		all++
+		_, present, ok := Need(r, e.Subject(), e.Connect)
+		switch {
+		case !ok:
+		case present:
+			r.Pass(e.Subject(), "answers", Seen(e.Connect.Via, "connected"))
+		default:
+			refused = append(refused, e)
+		}
+	})
+	for _, e := range refused {
+		severity := audit.High
+		if len(refused) == all {
+			severity = audit.Critical
+		}
+		r.Fail(e.Subject(), Fault{
+			Severity: severity,
+			Detail:   fmt.Sprintf("%s refuses connections on port %d", netip.AddrPortFrom(e.Addr, e.Port), e.Port),
+			Evidence: []string{Seen(e.Connect.Via, "connection refused, twice")},
+			Fix: audit.Fix{Summary: "let the server listen there, or stop naming the address", Steps: []string{
+				fmt.Sprintf("check that a mail server runs on %s and listens on port %d, and that no firewall rejects the connection", e.Addr, e.Port),
+				fmt.Sprintf("if %s is not meant to take mail: remove it from the records of %s", e.Addr, e.Host.FQDN()),
+			}},
+		})
+	}
+}
+
+// greeted opens the greeting of an endpoint when it is a welcome; anything
+// else it has said for the rule.
+func greeted(r *Report, e audit.Endpoint) (audit.Greeting, bool) {
+	g, present, ok := Need(r, e.Subject(), e.Greeting)
+	switch {
+	case !ok:
+		return g, false
+	case !present:
+		r.NA(e.Subject(), e.Greeting.Why.Text)
+		return g, false
+	}
+	evidence := Seen(e.Greeting.Via, greetingText(g))
+	switch {
+	case g.Code == codeReady:
+		return g, true
+	case g.Code == codeNoMailHost:
+		r.NA(e.Subject(), "the host says that it takes no mail")
+	case g.Code/100 == 4:
+		r.Unknown(e.Subject(), audit.Reason{Code: audit.TempFail, Text: "the server is busy or defers us: " + greetingText(g)}, evidence)
+	default:
+		r.Unknown(e.Subject(), audit.Reason{Code: audit.RefusedUs,
+			Text: "the server does not talk to us, which may be about our address: " + greetingText(g)}, evidence)
+	}
+	return g, false
+}
+
+// greetingText is the greeting as one line.
+func greetingText(g audit.Greeting) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", g.Code, strings.Join(texts(g.Lines), " / ")))
+}
+
+func judgeTakesMail(s *audit.Snapshot, r *Report) {
+	endpoints(s, r, func(e audit.Endpoint) {
+		g, present, ok := Need(r, e.Subject(), e.Greeting)
+		if ok && present && g.Code == codeNoMailHost {
+			r.Fail(e.Subject(), Fault{
+				Detail:   e.Host.String() + " says that it never takes mail",
+				Evidence: []string{Seen(e.Greeting.Via, greetingText(g))},
+				Fix: audit.Fix{Summary: "point the MX to a host that takes mail", Steps: []string{
+					"replace " + e.Host.FQDN() + " in the MX records by the host that takes the mail",
+					"or publish " + s.Domain.Name().FQDN() + " MX 0 . alone, if the domain takes none",
+				}},
+			})
+			return
+		}
+		if !ok {
+			return
+		}
+		g, welcome := greeted(r, e)
+		if welcome {
+			r.Pass(e.Subject(), "the server welcomes mail", Seen(e.Greeting.Via, greetingText(g)))
+		}
+	})
+}
+
+func judgeGreetingDelay(s *audit.Snapshot, r *Report) {
+	endpoints(s, r, func(e audit.Endpoint) {
+		g, welcome := greeted(r, e)
+		if !welcome {
+			return
+		}
+		fault := Fault{
+			Evidence: []string{Seen(e.Greeting.Via, greetingText(g), "delay "+string(g.Delay))},
+			Fix: audit.Fix{Summary: "keep the pause short", Steps: []string{
+				"if the pause is deliberate (postscreen, greet pause): keep it below 30 seconds",
+				"if not: look for slow lookups of the connecting address (reverse DNS, block lists) in the server's log",
+			}},
+		}
+		switch g.Delay {
+		case audit.Prompt:
+			r.Pass(e.Subject(), "the greeting comes within 5 seconds", fault.Evidence...)
+		case audit.Paused:
+			fault.Detail = "the greeting comes after more than 5 seconds: a deliberate pause, or slow lookups"
+			r.Fail(e.Subject(), fault)
+		case audit.Slow:
+			fault.Detail = "the greeting comes after more than 30 seconds; some senders give up earlier"
+			r.Fail(e.Subject(), fault)
+		default:
+			fault.Severity = audit.Medium
+			fault.Detail = "the greeting comes after more than two minutes; many senders give up earlier"
+			r.Fail(e.Subject(), fault)
+		}
+	})
+}
+
+func judgeBannerName(s *audit.Snapshot, r *Report) {
+	endpoints(s, r, func(e audit.Endpoint) {
+		g, welcome := greeted(r, e)
+		if !welcome {
+			return
+		}
+		name := audit.NewDNSName(string(g.Name))
+		_, err := netip.ParseAddr(strings.TrimPrefix(strings.Trim(string(g.Name), "[]"), "IPv6:"))
+		literal := err == nil && strings.HasPrefix(string(g.Name), "[")
+		evidence := Seen(e.Greeting.Via, greetingText(g))
+		if literal || name.IsHostname() && strings.Contains(string(name), ".") {
+			r.Pass(e.Subject(), "introduces itself as "+g.Name.String(), evidence)
+			return
+		}
+		r.Fail(e.Subject(), Fault{
+			Detail:   fmt.Sprintf("the greeting begins with %q, which is no qualified host name", g.Name.Clip(100).String()),
+			Evidence: []string{evidence},
+			Fix: audit.Fix{Summary: "tell the server its name", Steps: []string{
+				"set the qualified name of the host in the mail server (Postfix: myhostname = " + e.Host.String() + ")",
+				"if a firewall masks the greeting with asterisks: switch its SMTP inspection off",
+			}},
+		})
+	})
+}
+
+func judgeEHLO(s *audit.Snapshot, r *Report) {
+	endpoints(s, r, func(e audit.Endpoint) {
+		h, present, ok := Need(r, e.Subject(), e.Hello)
+		switch {
+		case !ok:
+		case present:
+			r.Pass(e.Subject(), fmt.Sprintf("EHLO is answered with %d extensions", len(h.Keywords)), Seen(e.Hello.Via, keywordNames(h)...))
+		default:
+			r.Fail(e.Subject(), Fault{
+				Detail:   "the server does not know EHLO",
+				Evidence: []string{Seen(e.Hello.Via, e.Hello.Why.Text)},
+				Fix: audit.Fix{Summary: "let ESMTP through", Steps: []string{
+					"look for a firewall or proxy in front of the server that rewrites SMTP, and switch that off",
+					"else upgrade the mail server",
+				}},
+			})
+		}
+	})
+}
+
+func keywordNames(h audit.Hello) []string {
+	var out []string
+	for _, k := range h.Keywords {
+		out = append(out, k.Name)
+	}
+	return out
+}

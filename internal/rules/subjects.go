@@ -1,0 +1,120 @@
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"mailaudit/internal/audit"
+)
+
+// This file turns facts into the subjects that rules judge, and says for them
+// what must be said where the facts end: a host whose addresses are unknown is
+// an unknown, not nothing.
+
+// mailHosts calls judge for every host that takes mail for the domain. When
+// the MX records are not known, or there is nothing to judge, it says so under
+// the name of the domain.
+func mailHosts(s *audit.Snapshot, r *Report, judge func(h audit.Host)) {
+	domain := s.Domain.String()
+	_, _, ok := Need(r, domain, s.Facts.MX.Records)
+	if !ok {
+		return
+	}
+	any := false
+	for _, h := range s.Facts.Hosts {
+		if h.Role == audit.RoleMX || h.Role == audit.RoleImplicit {
+			any = true
+			judge(h)
+		}
+	}
+	if !any {
+		r.NA(domain, "no host takes mail for the domain")
+	}
+}
+
+// endpoints calls judge for every SMTP endpoint of the domain, and says
+// "unknown" for hosts of which some address is not known.
+func endpoints(s *audit.Snapshot, r *Report, judge func(e audit.Endpoint)) {
+	mailHosts(s, r, func(h audit.Host) {
+		mine := endpointsOf(s, h)
+		for _, e := range mine {
+			judge(e)
+		}
+		complete := Gather(h.A, h.AAAA).Complete(r, h.Name.String())
+		if complete && len(mine) == 0 {
+			r.NA(h.Name.String(), "the host has no address")
+		}
+	})
+}
+
+// reverses calls judge for every address whose reverse DNS matters, and says
+// "unknown" for hosts of which some address is not known.
+func reverses(s *audit.Snapshot, r *Report, judge func(rv audit.Reverse)) {
+	for _, rv := range s.Facts.RDNS {
+		judge(rv)
+	}
+	domain := s.Domain.String()
+	_, _, ok := Need(r, domain, s.Facts.MX.Records)
+	if !ok {
+		return
+	}
+	complete := true
+	for _, h := range s.Facts.Hosts {
+		_, err := netip.ParseAddr(string(h.Name))
+		if err == nil {
+			continue // an MX record with an address in place of a name: not a host that could have others
+		}
+		complete = Gather(h.A, h.AAAA).Complete(r, h.Name.String()) && complete
+	}
+	if complete && len(s.Facts.RDNS) == 0 {
+		r.NA(domain, "no address is involved")
+	}
+}
+
+// hostsWith names the hosts that have an address.
+func hostsWith(s *audit.Snapshot, addr netip.Addr) []audit.DNSName {
+	var out []audit.DNSName
+	for _, h := range s.Facts.Hosts {
+		for _, set := range Gather(h.A, h.AAAA).Values {
+			if slices.Contains(set, addr) {
+				out = append(out, h.Name)
+			}
+		}
+	}
+	return slices.Compact(out)
+}
+
+// list joins words for a sentence: "a", "a and b", "a, b and c".
+func list[T fmt.Stringer](items []T) string {
+	var words []string
+	for _, it := range items {
+		words = append(words, it.String())
+	}
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
+}
+
+// texts are the printable forms of items.
+func texts[T fmt.Stringer](items []T) []string {
+	var out []string
+	for _, it := range items {
+		out = append(out, it.String())
+	}
+	return out
+}
+
+// endpointsOf are the endpoints of one host.
+func endpointsOf(s *audit.Snapshot, h audit.Host) []audit.Endpoint {
+	var out []audit.Endpoint
+	for _, e := range s.Facts.SMTP {
+		if e.Host == h.Name {
+			out = append(out, e)
+		}
+	}
+	return out
+}

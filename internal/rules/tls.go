@@ -1,0 +1,276 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+
+	"mailaudit/internal/audit"
+)
+
+// The weakest keys that are not weak (RFC 9325 section 4.5), in bits.
+const (
+	minRSABits = 2048
+	minECBits  = 256 // RFC 9325 asks for 224; nothing between that and 256 is in use
+)
+
+// tlsRules judge the transport as senders use it on port 25: opportunistic
+// (RFC 7435). A certificate that nobody checks there is worth a note, not an
+// alarm; what makes senders fall back to clear text is.
+func tlsRules() []Rule {
+	reachable := []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail", "smtp.ehlo-refused"}
+	encrypted := append([]audit.RuleID{"tls.starttls-missing", "tls.starttls-broken"}, reachable...)
+	return []Rule{{
+		ID: "tls.starttls-missing", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium,
+		Title: "STARTTLS is offered",
+		Refs:  []Ref{{"RFC 3207", "4"}, {"RFC 8461", "5"}},
+		Why:   "Without STARTTLS every mail to this server travels in clear text and can be read on the way. Gmail shows its users an open padlock.",
+		Fix:   "Give the server a certificate and switch TLS on (Postfix: smtpd_tls_cert_file, smtpd_tls_key_file, smtpd_tls_security_level = may).",
+		After: reachable,
+		Judge: judgeSTARTTLS,
+	}, {
+		ID: "tls.starttls-broken", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High,
+		Title: "An offered STARTTLS succeeds",
+		Refs:  []Ref{{"RFC 3207", "4"}, {"RFC 3207", "4.1"}},
+		Why:   "Senders that are offered STARTTLS use it. When it then fails, some fall back to clear text; others, Exchange and many appliances among them, defer the mail until it bounces.",
+		Fix:   "Look into the log of the mail server for the failed handshake: a missing or unreadable key, a certificate that does not belong to the key, or a protocol version that is too old or too new.",
+		After: append([]audit.RuleID{"tls.starttls-missing"}, reachable...),
+		Judge: judgeHandshake,
+	}, {
+		ID: "tls.no-modern-version", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.High,
+		Title: "TLS 1.2 or newer is available",
+		Refs:  []Ref{{"RFC 8996", "5"}, {"RFC 9325", "3.1.1"}},
+		Why:   "TLS 1.0 and 1.1 are deprecated, and a growing number of senders no longer speak them: those send in clear text or not at all.",
+		Fix:   "Upgrade the TLS library of the mail server, or take away the setting that forbids TLS 1.2 and 1.3.",
+		After: encrypted,
+		Judge: judgeVersion,
+	}, {
+		ID: "tls.starttls-again", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low,
+		Title: "STARTTLS is not offered again inside TLS",
+		Refs:  []Ref{{"RFC 3207", "4.2"}},
+		Why:   "Inside TLS the extension must disappear from the list. Where it does not, a proxy or a home-made server is mixing up its states.",
+		Fix:   "Upgrade the mail server, or the proxy that ends TLS in front of it.",
+		After: encrypted,
+		Judge: judgeAgain,
+	}, {
+		ID: "tls.cert-expired", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium,
+		Title: "The certificate is in date",
+		Refs:  []Ref{{"RFC 5280", "4.1.2.5"}, {"RFC 8461", "4.2"}},
+		Why:   "Most senders do not check certificates on port 25, so mail still arrives. Those that do (MTA-STS, or configured to) refuse; and it shows that renewal has stopped working.",
+		Fix:   "Renew the certificate, and find out why that did not happen by itself: the server mostly needs a reload after the renewal.",
+		After: encrypted,
+		Judge: judgeDates,
+	}, {
+		ID: "tls.cert-name", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Info,
+		Title: "The certificate names the MX host",
+		Refs:  []Ref{{"RFC 9525", "6"}, {"RFC 8461", "4.2"}},
+		Why:   "On port 25 nobody but MTA-STS and DANE-TA senders compares names, so this costs no mail today. It stands in the way of publishing an MTA-STS policy.",
+		Fix:   "Have the MX host name added to the certificate's subjectAltName.",
+		After: encrypted,
+		Judge: judgeCertName,
+	}, {
+		ID: "tls.cert-untrusted", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low,
+		Title: "The certificate chain leads to a public root",
+		Refs:  []Ref{{"RFC 5280", "6"}, {"RFC 8461", "4.2"}, {"RFC 7435", "3"}},
+		Why:   "Encryption on port 25 is opportunistic: senders encrypt to any certificate rather than send in clear text. A public chain is needed before an MTA-STS policy can be published.",
+		Fix:   "Use a certificate of a public authority, and configure the server to send the intermediate certificates with it.",
+		After: encrypted,
+		Judge: judgeTrust,
+	}, {
+		ID: "tls.cert-weak-key", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low,
+		Title: "The certificate's key is strong: RSA with 2048 bits, or elliptic curve with 256",
+		Refs:  []Ref{{"RFC 9325", "4.5"}},
+		Why:   "Short keys can be broken with means that attackers have, and some TLS libraries refuse them: the handshake then fails and mail is sent in clear text or not at all.",
+		Fix:   "Make a new key and have the certificate issued again.",
+		After: encrypted,
+		Judge: judgeKey,
+	}}
+}
+
+func judgeSTARTTLS(s *audit.Snapshot, r *Report) {
+	endpoints(s, r, func(e audit.Endpoint) {
+		_, offered, ok := Need(r, e.Subject(), e.StartTLS)
+		switch {
+		case !ok:
+		case offered:
+			r.Pass(e.Subject(), "STARTTLS is offered", Seen(e.StartTLS.Via, "STARTTLS"))
+		default:
+			r.Fail(e.Subject(), Fault{
+				Detail:   e.Subject() + " offers no STARTTLS",
+				Evidence: []string{Seen(e.StartTLS.Via, "no STARTTLS in two EHLO replies")},
+				Fix: audit.Fix{Summary: "switch TLS on", Steps: []string{
+					"get a certificate for " + e.Host.String(),
+					"Postfix: smtpd_tls_cert_file, smtpd_tls_key_file, smtpd_tls_security_level = may",
+					"if it is on already: look for a firewall that eats STARTTLS (SMTP inspection)",
+				}},
+			})
+		}
+	})
+}
+
+func judgeHandshake(s *audit.Snapshot, r *Report) {
+	endpoints(s, r, func(e audit.Endpoint) {
+		t, done, ok := Need(r, e.Subject(), e.TLS)
+		switch {
+		case !ok:
+		case done:
+			r.Pass(e.Subject(), fmt.Sprintf("%s with %s", t.Version, t.Cipher), Seen(e.TLS.Via, t.Version, t.Cipher))
+		default:
+			r.Fail(e.Subject(), Fault{
+				Detail:   "STARTTLS is offered and fails: " + e.TLS.Why.Text,
+				Evidence: []string{Seen(e.TLS.Via, e.TLS.Why.Text+", twice")},
+				Fix: audit.Fix{Summary: "repair STARTTLS, or stop offering it until then", Steps: []string{
+					"look for the failed handshake in the log of the mail server",
+					"try it by hand: " + e.TLS.Via,
+					"until it works, not offering STARTTLS loses less mail than offering a broken one",
+				}},
+			})
+		}
+	})
+}
+
+// encryptedEndpoints calls judge for every endpoint with a finished
+// handshake.
+func encryptedEndpoints(s *audit.Snapshot, r *Report, judge func(e audit.Endpoint, t audit.TLS)) {
+	endpoints(s, r, func(e audit.Endpoint) {
+		t, done, ok := Need(r, e.Subject(), e.TLS)
+		switch {
+		case !ok:
+		case !done:
+			r.NA(e.Subject(), "there is no TLS")
+		default:
+			judge(e, t)
+		}
+	})
+}
+
+func judgeVersion(s *audit.Snapshot, r *Report) {
+	encryptedEndpoints(s, r, func(e audit.Endpoint, t audit.TLS) {
+		evidence := Seen(e.TLS.Via, t.Version, t.Cipher)
+		if t.Version == "TLS 1.3" || t.Version == "TLS 1.2" {
+			r.Pass(e.Subject(), t.Version, evidence)
+			return
+		}
+		r.Fail(e.Subject(), Fault{
+			Detail:   fmt.Sprintf("the newest version that %s speaks is %s", e.Subject(), t.Version),
+			Evidence: []string{evidence},
+			Fix: audit.Fix{Summary: "allow TLS 1.2 and 1.3", Steps: []string{
+				"upgrade the TLS library of the mail server, or remove the setting that forbids newer versions",
+			}},
+		})
+	})
+}
+
+func judgeAgain(s *audit.Snapshot, r *Report) {
+	endpoints(s, r, func(e audit.Endpoint) {
+		h, answered, ok := Need(r, e.Subject(), e.HelloTLS)
+		_, again := h.Keyword("STARTTLS")
+		evidence := Seen(e.HelloTLS.Via, keywordNames(h)...)
+		switch {
+		case !ok:
+		case !answered:
+			r.NA(e.Subject(), "EHLO is not answered inside TLS")
+		case !again:
+			r.Pass(e.Subject(), "STARTTLS disappears inside TLS", evidence)
+		default:
+			r.Fail(e.Subject(), Fault{
+				Detail:   "STARTTLS is offered again inside TLS",
+				Evidence: []string{evidence},
+				Fix:      audit.Fix{Summary: "upgrade the server or the proxy that ends TLS"},
+			})
+		}
+	})
+}
+
+// certificates calls judge with the certificate of every endpoint that has
+// shown one.
+func certificates(s *audit.Snapshot, r *Report, judge func(e audit.Endpoint, t audit.TLS, c audit.Certificate)) {
+	encryptedEndpoints(s, r, func(e audit.Endpoint, t audit.TLS) {
+		if len(t.Chain) == 0 {
+			r.NA(e.Subject(), "the server shows no certificate")
+			return
+		}
+		judge(e, t, t.Chain[0])
+	})
+}
+
+func judgeDates(s *audit.Snapshot, r *Report) {
+	const day = "2006-01-02 15:04 MST"
+	certificates(s, r, func(e audit.Endpoint, _ audit.TLS, c audit.Certificate) {
+		evidence := Seen(e.TLS.Via, "notBefore "+c.NotBefore.Format(day), "notAfter "+c.NotAfter.Format(day))
+		fault := Fault{
+			Evidence: []string{evidence},
+			Fix: audit.Fix{Summary: "renew the certificate", Steps: []string{
+				"renew the certificate and reload the mail server",
+				"find out why the renewal did not run, or why the server was not reloaded after it",
+			}},
+		}
+		switch {
+		case s.At.After(c.NotAfter):
+			fault.Detail = "the certificate expired on " + c.NotAfter.Format(day)
+			r.Fail(e.Subject(), fault)
+		case s.At.Before(c.NotBefore):
+			fault.Detail = "the certificate is not valid before " + c.NotBefore.Format(day)
+			fault.Fix = audit.Fix{Summary: "check the clock of the machine that made the certificate"}
+			r.Fail(e.Subject(), fault)
+		default:
+			r.Pass(e.Subject(), "valid until "+c.NotAfter.Format(day), evidence)
+		}
+	})
+}
+
+func judgeCertName(s *audit.Snapshot, r *Report) {
+	certificates(s, r, func(e audit.Endpoint, t audit.TLS, c audit.Certificate) {
+		_, match, ok := Need(r, e.Subject(), t.NameMatch)
+		names := strings.Join(texts(c.Names), " ")
+		evidence := Seen(e.TLS.Via, "names "+names)
+		switch {
+		case !ok:
+		case match:
+			r.Pass(e.Subject(), "the certificate names "+e.Host.String(), evidence)
+		default:
+			r.Fail(e.Subject(), Fault{
+				Detail:   fmt.Sprintf("the certificate does not name %s", e.Host),
+				Evidence: []string{evidence},
+				Fix:      audit.Fix{Summary: "have " + e.Host.String() + " added to the subjectAltName of the certificate"},
+			})
+		}
+	})
+}
+
+func judgeTrust(s *audit.Snapshot, r *Report) {
+	certificates(s, r, func(e audit.Endpoint, t audit.TLS, c audit.Certificate) {
+		_, trusted, ok := Need(r, e.Subject(), t.Trust)
+		evidence := Seen(e.TLS.Via, "issuer "+c.Issuer.String(), fmt.Sprintf("%d certificates sent", t.ChainLen))
+		switch {
+		case !ok:
+		case trusted:
+			r.Pass(e.Subject(), "the chain leads to a root of this system", evidence)
+		default:
+			r.Fail(e.Subject(), Fault{
+				Detail:   "the certificate is not trusted: " + t.Trust.Why.Text,
+				Evidence: []string{evidence},
+				Fix: audit.Fix{Summary: "use a public certificate and send the whole chain", Steps: []string{
+					"get a certificate for " + e.Host.String() + " from a public authority",
+					"configure the file that holds the certificate and its intermediates (often called fullchain.pem)",
+				}},
+			})
+		}
+	})
+}
+
+func judgeKey(s *audit.Snapshot, r *Report) {
+	certificates(s, r, func(e audit.Endpoint, _ audit.TLS, c audit.Certificate) {
+		key := fmt.Sprintf("%s with %d bits", c.KeyType, c.KeyBits)
+		evidence := Seen(e.TLS.Via, key)
+		weak := c.KeyType == "RSA" && c.KeyBits < minRSABits || c.KeyType == "ECDSA" && c.KeyBits < minECBits
+		if !weak {
+			r.Pass(e.Subject(), key, evidence)
+			return
+		}
+		r.Fail(e.Subject(), Fault{
+			Detail:   "the key of the certificate is weak: " + key,
+			Evidence: []string{evidence},
+			Fix:      audit.Fix{Summary: "make a new key and have the certificate issued again"},
+		})
+	})
+}

@@ -1,0 +1,91 @@
+package rules
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"mailaudit/internal/audit"
+)
+
+// good is a world in which every rule that can pass passes: two MX hosts, the
+// first with both families, the second with a sender beside it.
+func good(t *testing.T) *audit.Snapshot {
+	t.Helper()
+	domain, _, err := audit.ParseDomain("example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	s := &audit.Snapshot{
+		Domain: domain, At: at,
+		Scope: audit.Scope{
+			Areas:      audit.Areas(),
+			SendingIPs: []netip.Addr{netip.MustParseAddr("8.8.4.4")},
+		},
+		Vantage: audit.Vantage{Name: "test", HELO: "probe.example.net"},
+	}
+	f := &s.Facts
+	f.MX.Exists = audit.See(audit.Nothing{}, "dig MX example.org")
+	f.MX.Alias = audit.None[[]audit.DNSName](audit.NoData, "no alias", "dig MX example.org")
+	f.MX.Records = audit.See([]audit.MXRecord{{Preference: 10, Host: "mx1.example.org"}, {Preference: 20, Host: "mx2.example.org"}}, "dig MX example.org")
+	f.Hosts = []audit.Host{
+		goodHost("mx1.example.org", "8.8.8.1", "2600::1"),
+		goodHost("mx2.example.org", "8.8.8.2", ""),
+	}
+	for _, h := range f.Hosts {
+		for _, a := range append(h.A.Value, h.AAAA.Value...) {
+			f.RDNS = append(f.RDNS, goodReverse(a, h.Name, audit.RoleMX))
+			f.SMTP = append(f.SMTP, goodEndpoint(h.Name, a, at))
+		}
+	}
+	f.RDNS = append(f.RDNS, goodReverse(netip.MustParseAddr("8.8.4.4"), "out.example.org", audit.RoleSender))
+	f.Canonical()
+	return s
+}
+
+func goodHost(name audit.DNSName, v4, v6 string) audit.Host {
+	h := audit.Host{Name: name, Role: audit.RoleMX}
+	h.Alias = audit.None[[]audit.DNSName](audit.NoData, "no alias", audit.Dig("A", name))
+	h.A = audit.See([]netip.Addr{netip.MustParseAddr(v4)}, audit.Dig("A", name))
+	h.AAAA = audit.None[[]netip.Addr](audit.NoData, "no AAAA", audit.Dig("AAAA", name))
+	if v6 != "" {
+		h.AAAA = audit.See([]netip.Addr{netip.MustParseAddr(v6)}, audit.Dig("AAAA", name))
+	}
+	return h
+}
+
+func goodReverse(a netip.Addr, name audit.DNSName, role audit.Role) audit.Reverse {
+	return audit.Reverse{
+		Addr: a, Role: role,
+		PTR:     audit.See([]audit.DNSName{name}, "dig -x "+a.String()),
+		Forward: []audit.Forward{{Name: name, Addrs: audit.See([]netip.Addr{a}, audit.Dig("A", name))}},
+	}
+}
+
+func goodEndpoint(host audit.DNSName, a netip.Addr, at time.Time) audit.Endpoint {
+	via := "openssl s_client -starttls smtp -connect " + netip.AddrPortFrom(a, 25).String()
+	hello := audit.Hello{Name: audit.Raw(host), Keywords: []audit.Keyword{
+		{Name: "PIPELINING"}, {Name: "SIZE", Params: "10240000"}, {Name: "STARTTLS"},
+	}}
+	after := audit.Hello{Name: audit.Raw(host), Keywords: hello.Keywords[:2]}
+	return audit.Endpoint{
+		Host: host, Addr: a, Port: 25,
+		Connect:  audit.See(audit.Nothing{}, via),
+		Greeting: audit.See(audit.Greeting{Code: 220, Name: audit.Raw(host), Lines: []audit.Raw{audit.Raw(host) + " ESMTP Postfix"}, Delay: audit.Prompt}, via),
+		Hello:    audit.See(hello, via),
+		Helo:     audit.NA[audit.Hello]("EHLO is answered"),
+		StartTLS: audit.See(audit.Nothing{}, via),
+		TLS: audit.See(audit.TLS{
+			Version: "TLS 1.3", Cipher: "TLS_AES_128_GCM_SHA256", Group: "X25519", ChainLen: 2,
+			Chain: []audit.Certificate{{
+				Subject: audit.Raw("CN=" + host), Issuer: "CN=Test CA", Names: []audit.Raw{audit.Raw(host)}, NameCount: 1,
+				NotBefore: at.AddDate(0, 0, -10), NotAfter: at.AddDate(0, 0, 80), KeyType: "ECDSA", KeyBits: 256,
+				Signature: "ECDSA-SHA256", SHA256: "ab", SPKI: "cd",
+			}},
+			Trust:     audit.See(audit.Nothing{}, via),
+			NameMatch: audit.See(audit.Nothing{}, via),
+		}, via),
+		HelloTLS: audit.See(after, via),
+	}
+}
