@@ -151,11 +151,13 @@ type Change struct {
 // Delta is what changed between two runs of a domain.
 type Delta struct {
 	// Base is nil when there was nothing to compare with.
-	Base         *RunRef      `json:"base,omitempty"`
-	OtherVantage bool         `json:"other_vantage,omitempty"`
-	Areas        []Area       `json:"areas,omitempty"` // looked at by both runs
-	Changes      []Change     `json:"changes"`
-	Facts        []FactChange `json:"facts"`
+	Base         *RunRef `json:"base,omitempty"`
+	OtherVantage bool    `json:"other_vantage,omitempty"`
+	// OtherRules: the base was judged by another version of the catalogue.
+	OtherRules bool         `json:"other_rules,omitempty"`
+	Areas      []Area       `json:"areas,omitempty"` // looked at by both runs
+	Changes    []Change     `json:"changes"`
+	Facts      []FactChange `json:"facts"`
 }
 
 // Quiet reports whether nothing changed that anybody should be told: fails
@@ -180,6 +182,7 @@ func Compare(prior Prior, now *Run, cat Catalogue) *Delta {
 	}
 	ref := prior.Base.Ref()
 	d.Base, d.OtherVantage = &ref, prior.OtherVantage
+	d.OtherRules = prior.Base.Tool.Catalogue != now.Tool.Catalogue
 	old, cur := prior.Base.Snapshot.Scope, now.Snapshot.Scope
 	for _, a := range Areas() {
 		if old.Has(a) && cur.Has(a) {

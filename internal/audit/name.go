@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -78,6 +79,9 @@ func urlError(text, rest string) error {
 // the message can name the label that breaks one.
 func toASCII(text string) (string, error) {
 	shown := Raw(text).Clip(200)
+	if !utf8.ValidString(text) {
+		return "", &InputError{fmt.Sprintf("%s is not valid UTF-8", shown), "check the character set of your terminal or file"}
+	}
 	for label := range strings.SplitSeq(text, ".") {
 		if label == "" {
 			return "", &InputError{fmt.Sprintf("%s has an empty label (two dots in a row, or a dot at the start)", shown), ""}
@@ -96,8 +100,17 @@ func toASCII(text string) (string, error) {
 	if len(ascii) > maxName {
 		return "", &InputError{fmt.Sprintf("%s... has %d octets; a name has 253 at most (RFC 1035 2.3.4)", shown, len(ascii)), ""}
 	}
-	if ascii == "" {
-		return "", &InputError{"the domain is empty", ""}
+	// What IDNA maps (wide dots, characters without width) can leave another
+	// trailing dot or an empty label behind, and it does not count octets.
+	ascii = strings.TrimSuffix(ascii, ".")
+	for label := range strings.SplitSeq(ascii, ".") {
+		if len(label) > maxLabel {
+			return "", &InputError{fmt.Sprintf("a label of %s has %d octets as %s...; 63 are allowed (RFC 1035 2.3.4)", shown, len(label), label[:20]), ""}
+		}
+	}
+	again, err := idna.Lookup.ToASCII(ascii)
+	if err != nil || again != ascii || !DNSName(ascii).IsHostname() {
+		return "", &InputError{fmt.Sprintf("%s is not a domain name", shown), ""}
 	}
 	return ascii, nil
 }

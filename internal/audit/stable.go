@@ -125,7 +125,9 @@ func replaceWord(text, word, with string) string {
 			return b.String()
 		}
 		end := i + len(word)
-		before := i > 0 && isAddrByte(text[i-1])
+		// "IPv6:" is how RFC 5321 section 4.1.3 begins a literal.
+		literal := i >= 5 && strings.EqualFold(text[i-5:i], "IPv6:")
+		before := i > 0 && isAddrByte(text[i-1]) && !literal
 		after := end < len(text) && isAddrByte(text[end])
 		b.WriteString(text[:i])
 		if before || after {

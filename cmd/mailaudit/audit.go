@@ -1,0 +1,308 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"mailaudit/internal/audit"
+	"mailaudit/internal/auditor"
+	"mailaudit/internal/collect"
+	"mailaudit/internal/report"
+	"mailaudit/internal/store"
+)
+
+func (p *program) auditCommand() *cli.Command {
+	return &cli.Command{
+		Name: "audit", Usage: "audit a mail domain, store the run, say what changed", ArgsUsage: "DOMAIN...",
+		Description: `mailaudit audit example.org
+mailaudit audit example.org --sending-ip 192.0.2.25
+mailaudit audit example.org --passive -f json
+mailaudit audit example.org --resolver 9.9.9.9 --fail-on medium
+mailaudit audit example.org --dry-run`,
+		Flags:  auditFlags(),
+		Action: p.audit,
+	}
+}
+
+func auditFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "resolver", Usage: "DNS server `ADDR` to ask (repeatable; default: the system's)"},
+		&cli.StringSliceFlag{Name: "sending-ip", Usage: "`IP` address that sends mail for the domain (repeatable)"},
+		&cli.StringFlag{Name: "helo", Usage: "`NAME` to give in EHLO (default: our own forward-confirmed name)"},
+		&cli.StringSliceFlag{Name: "source", Usage: "local `IP` address to connect from (one per family)"},
+		&cli.StringSliceFlag{Name: "only", Usage: "audit only these `AREAS`: mx, rdns, smtp, tls"},
+		&cli.StringSliceFlag{Name: "skip", Usage: "leave these `AREAS` out"},
+		&cli.BoolFlag{Name: "passive", Usage: "ask DNS only, connect to no server", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "dry-run", Usage: "ask DNS for MX and addresses only, print what would be contacted", DisableDefaultText: true},
+		&cli.StringSliceFlag{Name: "allow-net", Usage: "go to special-purpose addresses in `CIDR` as well (repeatable)"},
+		&cli.BoolFlag{Name: "allow-private", Usage: "go to all of them (labs, intranets)", DisableDefaultText: true},
+		&cli.DurationFlag{Name: "timeout", Value: auditor.DefaultTimeout, Usage: "`TIME` for the observations of one domain"},
+		&cli.StringFlag{Name: "fail-on", Value: "high", Usage: "exit 1 from this `SEVERITY` on: critical, high, medium, low, or never"},
+		&cli.BoolFlag{Name: "fail-on-new", Usage: "exit 1 only for what broke since the last run", DisableDefaultText: true},
+		&cli.StringFlag{Name: "on-unknown", Value: "ignore", Usage: "`WHAT` to do when something is unknown: ignore, or fail (exit 3)"},
+		formatFlag(), outputFlag(), dbFlag(),
+		&cli.BoolFlag{Name: "no-save", Usage: "neither read nor write the history", DisableDefaultText: true},
+		&cli.StringFlag{Name: "tag", Usage: "a `WORD` to find the run by"},
+		&cli.StringFlag{Name: "vantage", Usage: "`NAME` of the place that is looked from (default: the host name)"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing when nothing changed", DisableDefaultText: true},
+		verboseFlag(), colorFlag(),
+	}
+}
+
+// auditOptions is the command line of audit, read and checked.
+type auditOptions struct {
+	domains   []audit.Domain
+	scope     audit.Scope
+	helo      string
+	timeout   time.Duration
+	gate      gate
+	quiet     bool
+	noSave    bool
+	dryRun    bool
+	vantage   string
+	tag       string
+	transport transport
+	output    output
+}
+
+func (p *program) audit(c *cli.Context) error {
+	o, err := p.auditOptions(c)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		return p.dryRun(c.Context, o)
+	}
+	db, err := p.openForAudit(c, o.noSave)
+	if err != nil {
+		return err
+	}
+	if db != nil {
+		defer db.Close() // nothing is pending: every run is committed by then
+	}
+	a := &auditor.Auditor{Store: db, Version: version, Open: func() auditor.Session { return p.open(o) }}
+	worst := exitOK
+	var entries []report.Entry
+	var drains []func()
+	var failed error
+	for _, d := range o.domains {
+		res, err := a.Audit(c.Context, auditor.Request{
+			Plan:    collect.Plan{Domain: d, Scope: o.scope, HELO: o.helo},
+			Vantage: o.vantage, Tag: o.tag, Timeout: o.timeout,
+		})
+		if err != nil {
+			failed = err
+		}
+		if res.Run == nil {
+			break
+		}
+		drains = append(drains, res.Drain)
+		entries = append(entries, report.Entry{Run: res.Run, Delta: res.Delta, History: res.History})
+		worst = worse(worst, o.gate.code(res.Run, res.Delta))
+		if err != nil || c.Context.Err() != nil {
+			break
+		}
+	}
+	p.progressDone(o)
+	err = p.print(o.output, entries, o.quiet)
+	for _, drain := range drains {
+		drain()
+	}
+	switch {
+	case failed != nil:
+		return failed
+	case err != nil:
+		return err
+	}
+	return exitWith(worst)
+}
+
+// exitWith is the error that leads to an exit code.
+func exitWith(code int) error {
+	if code == exitOK {
+		return nil
+	}
+	return exit(code)
+}
+
+// openForAudit opens the history before anything is sent to anybody.
+func (p *program) openForAudit(c *cli.Context, noSave bool) (*store.DB, error) {
+	if noSave {
+		return nil, nil
+	}
+	path, err := p.dbPath(c)
+	if err != nil {
+		return nil, err
+	}
+	db, err := store.Open(c.Context, path)
+	var broken *store.Error
+	if errors.As(err, &broken) {
+		broken.Hint = strings.TrimSpace(broken.Hint + " (--no-save audits without a history)")
+	}
+	return db, err
+}
+
+func (p *program) auditOptions(c *cli.Context) (auditOptions, error) {
+	o := auditOptions{
+		helo: c.String("helo"), timeout: c.Duration("timeout"), quiet: c.Bool("quiet"), noSave: c.Bool("no-save"),
+		dryRun: c.Bool("dry-run"), vantage: c.String("vantage"), tag: c.String("tag"),
+	}
+	if c.NArg() == 0 {
+		return o, &audit.InputError{Problem: "no domain was named", Hint: "for example: mailaudit audit example.org"}
+	}
+	for _, arg := range c.Args().Slice() {
+		d, note, err := audit.ParseDomain(arg)
+		if err != nil {
+			return o, err
+		}
+		if note != "" {
+			fmt.Fprintln(p.err, "mailaudit: "+report.Screen(note))
+		}
+		o.domains = append(o.domains, d)
+	}
+	if o.vantage == "" {
+		o.vantage = audit.Raw(p.hostName).Clip(64).String()
+	}
+	if o.timeout <= 0 {
+		return o, &audit.InputError{Problem: "--timeout must be longer than nothing", Hint: "for example: --timeout 2m"}
+	}
+	err := o.readScope(c)
+	if err != nil {
+		return o, err
+	}
+	err = checkHELO(o.helo)
+	if err != nil {
+		return o, err
+	}
+	o.gate, err = readGate(c)
+	if err != nil {
+		return o, err
+	}
+	o.transport, err = readTransport(c)
+	if err != nil {
+		return o, err
+	}
+	o.output, err = p.readOutput(c)
+	return o, err
+}
+
+func (o *auditOptions) readScope(c *cli.Context) error {
+	o.scope = audit.Scope{Passive: c.Bool("passive"), AllowPrivate: c.Bool("allow-private")}
+	var err error
+	o.scope.Areas, err = areas(c.StringSlice("only"), c.StringSlice("skip"), o.scope.Passive)
+	if err != nil {
+		return err
+	}
+	o.scope.SendingIPs, err = addresses("sending-ip", c.StringSlice("sending-ip"))
+	if err != nil {
+		return err
+	}
+	o.scope.AllowNets, err = prefixes("allow-net", c.StringSlice("allow-net"))
+	return err
+}
+
+// checkHELO refuses what RFC 5321 section 4.1.1.1 does not allow behind EHLO:
+// anything but a host name or an address literal.
+func checkHELO(name string) error {
+	if name == "" || audit.NewDNSName(name).IsHostname() || isLiteral(name) {
+		return nil
+	}
+	return &audit.InputError{
+		Problem: fmt.Sprintf("--helo does not take %q", audit.Raw(name).Clip(100).String()),
+		Hint:    "give the qualified name of this host, or its address in brackets: [192.0.2.25], [IPv6:2001:db8::25]",
+	}
+}
+
+func isLiteral(name string) bool {
+	inner, ok := strings.CutPrefix(name, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	if !ok || !closed {
+		return false
+	}
+	addrs, err := addresses("helo", []string{strings.TrimPrefix(inner, "IPv6:")})
+	return err == nil && collect.Literal(addrs[0]) == name
+}
+
+// gate decides on the exit code of a run.
+type gate struct {
+	failOn    audit.Severity // "" for never
+	onlyNew   bool
+	onUnknown bool
+}
+
+func readGate(c *cli.Context) (gate, error) {
+	failOn, onUnknown := c.String("fail-on"), c.String("on-unknown")
+	err := oneOf("fail-on", failOn, "critical", "high", "medium", "low", "info", "never")
+	if err != nil {
+		return gate{}, err
+	}
+	err = oneOf("on-unknown", onUnknown, "ignore", "fail")
+	if err != nil {
+		return gate{}, err
+	}
+	if failOn == "never" {
+		failOn = ""
+	}
+	return gate{audit.Severity(failOn), c.Bool("fail-on-new"), onUnknown == "fail"}, nil
+}
+
+// code is the exit code that a run deserves.
+func (g gate) code(run *audit.Run, delta *audit.Delta) int {
+	isNew := map[audit.Key]bool{}
+	for _, ch := range delta.Changes {
+		if ch.Class == audit.Broken {
+			isNew[audit.Key{Rule: ch.Rule, Subject: ch.Subject}] = true
+		}
+	}
+	known, out := false, exitOK
+	for _, f := range run.Findings {
+		known = known || f.Status.Known()
+		gates := g.failOn != "" && f.Status == audit.Fail && f.Severity.AtLeast(g.failOn)
+		switch {
+		case f.Cause == audit.Bug:
+			out = worse(out, exitBroken)
+		case gates && (!g.onlyNew || isNew[f.Key()]):
+			out = worse(out, exitFindings)
+		case g.onUnknown && f.Status == audit.UnknownStatus:
+			out = worse(out, exitUnknown)
+		}
+	}
+	if !known && len(run.Findings) > 0 {
+		out = worse(out, exitUnknown)
+	}
+	return out
+}
+
+// worse is the exit code that wins.
+func worse(a, b int) int {
+	for _, code := range []int{exitInterrupted, exitTerminated, exitUsage, exitBroken, exitFindings, exitUnknown} {
+		if a == code || b == code {
+			return code
+		}
+	}
+	return exitOK
+}
+
+// dryRun asks for MX and addresses and prints what an audit would contact.
+func (p *program) dryRun(ctx context.Context, o auditOptions) error {
+	real := o.scope
+	for _, d := range o.domains {
+		s := p.open(o)
+		scope := real
+		scope.Areas, scope.Passive, scope.SendingIPs = []audit.Area{audit.AreaMX}, true, nil
+		limited, cancel := context.WithTimeout(ctx, o.timeout)
+		got := collect.New(s.Config, collect.Plan{Domain: d, Scope: scope}).Collect(limited)
+		cancel()
+		s.Close()
+		err := report.DryRun(p.out, d, real, got.Facts)
+		if err != nil {
+			return &outputError{"standard output", err}
+		}
+	}
+	return nil
+}

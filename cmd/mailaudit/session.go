@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"mailaudit/internal/audit"
+	"mailaudit/internal/auditor"
+	"mailaudit/internal/collect"
+	"mailaudit/internal/dial"
+	"mailaudit/internal/resolve"
+	"mailaudit/internal/smtp"
+)
+
+// trust is the roots that tests add; nil: the system's.
+type trust = *x509.CertPool
+
+// transport is how an audit reaches the world.
+type transport struct {
+	resolvers        []resolve.Server
+	source4, source6 netip.Addr
+}
+
+func readTransport(c *cli.Context) (transport, error) {
+	var t transport
+	for _, word := range c.StringSlice("resolver") {
+		s, err := resolve.ParseServer(word)
+		if err != nil {
+			return t, err
+		}
+		t.resolvers = append(t.resolvers, s)
+	}
+	if len(t.resolvers) == 0 {
+		var err error
+		t.resolvers, err = resolve.SystemServers()
+		if err != nil {
+			return t, err
+		}
+	}
+	sources, err := addresses("source", c.StringSlice("source"))
+	if err != nil {
+		return t, err
+	}
+	for _, a := range sources {
+		field := &t.source4
+		if a.Is6() {
+			field = &t.source6
+		}
+		if field.IsValid() {
+			return t, &audit.InputError{Problem: fmt.Sprintf("--source names two addresses of one family: %s and %s", *field, a)}
+		}
+		*field = a
+	}
+	return t, nil
+}
+
+// open wires what one audit works with.
+func (p *program) open(o auditOptions) auditor.Session {
+	dialer := dial.New(dial.Config{
+		Network: p.network, Guard: o.scope.Special,
+		Source4: o.transport.source4, Source6: o.transport.source6,
+	})
+	client := resolve.New(resolve.Config{Servers: o.transport.resolvers, Dialer: dialer})
+	return auditor.Session{
+		Config: collect.Config{
+			DNS: client,
+			Prober: func(helo string) collect.Prober {
+				return smtp.New(smtp.Config{Dialer: dialer, HELO: helo, Roots: p.trust})
+			},
+			Local: func(ctx context.Context, ip6 bool) netip.Addr {
+				ctx, cancel := context.WithTimeout(ctx, time.Second)
+				defer cancel()
+				return dialer.Local(ctx, ip6)
+			},
+			HostName: p.hostName,
+			Events:   p.events(o),
+		},
+		Queries: client.Queries,
+		Count:   dialer.Count,
+		Close:   client.Close,
+	}
+}

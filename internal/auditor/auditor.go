@@ -1,0 +1,218 @@
+// Package auditor is the orchestrator: it takes one domain through past,
+// collection, judgement, comparison and storage. The commands of the program
+// call it and add nothing but flags and output.
+package auditor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"mailaudit/internal/audit"
+	"mailaudit/internal/collect"
+	"mailaudit/internal/rules"
+	"mailaudit/internal/store"
+)
+
+// Request is one audit to make.
+type Request struct {
+	Plan    collect.Plan
+	Vantage string        // --vantage
+	Tag     string        // --tag
+	Timeout time.Duration // for all observations; 0: DefaultTimeout
+}
+
+// DefaultTimeout is the time for the observations of one domain. Two
+// addresses of one slow host with a second look each fit into it.
+const DefaultTimeout = 5 * time.Minute
+
+// Auditor makes audits. Store may be nil: then nothing is remembered and
+// nothing compared.
+type Auditor struct {
+	Store   *store.DB
+	Version string // of the program
+	// Open prepares what one audit works with: a resolver and a prober of its
+	// own. It returns the questions asked and the connections made so far, for
+	// the sidecar, and a function that frees everything.
+	Open func() Session
+	Now  func() time.Time // nil: time.Now
+}
+
+// Session is what one audit works with.
+type Session struct {
+	Config  collect.Config
+	Queries func() []audit.Query
+	Count   func() (connections, addresses int)
+	Close   func()
+}
+
+// Result is an audit that was made.
+type Result struct {
+	Run   *audit.Run
+	Delta *audit.Delta
+	// History is since when each verdict of the run holds; nil without a store.
+	History map[audit.Key]audit.Verdict
+	// Drain waits for the last replies to QUIT, some seconds at most. The
+	// program calls it before it ends; the result does not depend on it.
+	Drain func()
+}
+
+// Audit makes one audit and stores it. The world not answering is no error:
+// it is in the findings. An error is the store's; the Result is then still
+// whole, but not stored. When ctx ends before the audit does, the run is
+// stored as aborted and compared with nothing.
+func (a *Auditor) Audit(ctx context.Context, req Request) (Result, error) {
+	now := a.Now
+	if now == nil {
+		now = time.Now
+	}
+	started := now().UTC().Truncate(time.Millisecond)
+	run, prior, err := a.begin(ctx, req, started)
+	if err != nil {
+		return Result{}, err
+	}
+	session := a.Open()
+	collector := collect.New(session.Config, req.Plan)
+	timeout := req.Timeout
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	got := collector.Collect(limited)
+	cancel()
+
+	run.Snapshot.Facts = got.Facts
+	run.Snapshot.Vantage.HELO = got.HELO
+	run.Sidecar = sidecar(session, got)
+	run.Findings = rules.Evaluate(&run.Snapshot)
+	run.Score = rules.Score(run.Findings)
+	run.State = audit.Complete
+	delta := &audit.Delta{Changes: []audit.Change{}, Facts: []audit.FactChange{}}
+	if ctx.Err() != nil {
+		run.State = audit.Aborted
+	} else {
+		delta = audit.Compare(prior, run, rules.Info())
+	}
+	run.Finished = now().UTC().Truncate(time.Millisecond)
+	out := Result{Run: run, Delta: delta, Drain: func() {
+		collector.Drain(context.WithoutCancel(ctx))
+		session.Close()
+	}}
+	if a.Store == nil {
+		return out, nil
+	}
+	out.History = history(prior, run)
+	err = a.Store.Finish(context.WithoutCancel(ctx), run)
+	if err != nil {
+		return out, fmt.Errorf("store the run: %w", err)
+	}
+	return out, nil
+}
+
+// begin reads the past and announces the run to the store, before anything is
+// sent to anybody.
+func (a *Auditor) begin(ctx context.Context, req Request, started time.Time) (*audit.Run, audit.Prior, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, audit.Prior{}, fmt.Errorf("make a run id: %w", err)
+	}
+	run := &audit.Run{
+		UID: id.String(), Kind: audit.KindAudit, State: audit.Running, Target: req.Plan.Domain.String(), Tag: req.Tag,
+		Started: started, Tool: audit.Tool{Version: a.Version, Catalogue: rules.Version},
+		Snapshot: audit.Snapshot{
+			Domain: req.Plan.Domain, At: started, Scope: req.Plan.Scope, Vantage: audit.Vantage{Name: req.Vantage},
+		},
+	}
+	if a.Store == nil {
+		return run, audit.Prior{}, nil
+	}
+	prior, err := a.Store.Prior(ctx, run.Target, run.Kind, req.Vantage)
+	if err != nil {
+		return nil, audit.Prior{}, fmt.Errorf("read the history: %w", err)
+	}
+	run.Snapshot.Past, err = a.Store.Past(ctx, run.Target, run.Kind, req.Vantage)
+	if err != nil {
+		return nil, audit.Prior{}, fmt.Errorf("read the history: %w", err)
+	}
+	err = a.Store.Begin(ctx, run)
+	if err != nil {
+		return nil, audit.Prior{}, fmt.Errorf("begin the run: %w", err)
+	}
+	return run, prior, nil
+}
+
+// Stored reads a run back, with what changed in it since the run before.
+func (a *Auditor) Stored(ctx context.Context, run *audit.Run) (Result, error) {
+	out := Result{Run: run, Delta: audit.Compare(audit.Prior{}, run, rules.Info()), Drain: func() {}}
+	if run.State != audit.Complete {
+		return out, nil
+	}
+	prior, err := a.Store.PriorBefore(ctx, run)
+	if err != nil {
+		return Result{}, fmt.Errorf("read the history: %w", err)
+	}
+	out.Delta, out.History = audit.Compare(prior, run, rules.Info()), history(prior, run)
+	return out, nil
+}
+
+// Compare says what changed between two stored runs of one domain. Runs
+// that cannot be compared are an *audit.InputError.
+func (a *Auditor) Compare(ctx context.Context, older, newer *audit.Run) (Result, error) {
+	if older.Target != newer.Target {
+		return Result{}, &audit.InputError{
+			Problem: fmt.Sprintf("runs %d and %d are about different domains: %s and %s", older.ID, newer.ID, older.Target, newer.Target),
+			Hint:    "mailaudit runs " + newer.Target + " lists the runs that can be compared",
+		}
+	}
+	for _, r := range []*audit.Run{older, newer} {
+		if r.State != audit.Complete {
+			return Result{}, &audit.InputError{Problem: fmt.Sprintf("run %d is %s; only complete runs are compared", r.ID, r.State)}
+		}
+	}
+	out, err := a.Stored(ctx, newer)
+	if err != nil {
+		return Result{}, err
+	}
+	prior, err := a.Store.PriorOf(ctx, older.ID)
+	if err != nil {
+		return Result{}, fmt.Errorf("read the history: %w", err)
+	}
+	prior.OtherVantage = older.Snapshot.Vantage.Name != newer.Snapshot.Vantage.Name
+	out.Delta = audit.Compare(prior, newer, rules.Info())
+	return out, nil
+}
+
+// history says since when each verdict of a run holds.
+func history(prior audit.Prior, run *audit.Run) map[audit.Key]audit.Verdict {
+	out := map[audit.Key]audit.Verdict{}
+	for _, f := range run.Findings {
+		if !f.Status.Known() {
+			continue
+		}
+		v := prior.Verdicts[f.Key()]
+		if v.Status != f.Status {
+			v.Since = run.Started
+		}
+		out[f.Key()] = audit.Verdict{Status: f.Status, Severity: f.Severity, Run: run.ID, Since: v.Since}
+	}
+	return out
+}
+
+// sidecar gathers what changes by itself.
+func sidecar(s Session, got collect.Result) audit.Sidecar {
+	out := audit.Sidecar{Queries: s.Queries(), Sessions: got.Sessions}
+	for _, q := range out.Queries {
+		out.Traffic.Questions += len(q.Tries)
+	}
+	out.Traffic.Connections, out.Traffic.Addresses = s.Count()
+	hosts := map[audit.DNSName]bool{}
+	for _, e := range got.Facts.SMTP {
+		if e.Connect.State != audit.NotTried {
+			hosts[e.Host] = true
+		}
+	}
+	out.Traffic.Hosts = len(hosts)
+	return out
+}

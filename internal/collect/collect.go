@@ -1,0 +1,319 @@
+// Package collect turns a plan into facts: what is asked, in which order, how
+// much at once, and when to stop.
+//
+// The order is a graph, not a list: whatever does not depend on an answer
+// runs at once. For the mail of a domain the longest chain of it is
+//
+//	MX -> address -> connect -> greeting -> EHLO -> STARTTLS -> TLS -> EHLO
+//
+// that is, eight round trips; everything else (the other family, reverse DNS,
+// our own name for EHLO) runs beside it. Politeness makes exceptions: the
+// addresses of one host are tried one after another, and a negative answer is
+// looked at a second time after a pause.
+//
+// The package judges nothing and fails at nothing: whatever could not be seen
+// is an observation that says so. When the time of the audit is over, or the
+// user stops it, all that is still open becomes unknown for that reason.
+package collect
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"mailaudit/internal/audit"
+	"mailaudit/internal/dnscheck"
+	"mailaudit/internal/smtp"
+)
+
+// Limits of one audit. A domain with more is audited in part, and what was
+// left out is named in the facts (not-asked).
+const (
+	MaxHosts     = 20 // MX hosts (probing strangers: some publish hundreds)
+	MaxAddresses = 40 // addresses probed in one run
+	MaxPerFamily = 4  // addresses of one family of one host
+	PortSMTP     = 25 // RFC 5321 section 4.5.4.2
+)
+
+// Prober observes SMTP endpoints; *smtp.Prober does.
+type Prober interface {
+	Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []audit.Session)
+	Drain(ctx context.Context)
+}
+
+// Plan is what to look at.
+type Plan struct {
+	Domain audit.Domain
+	Scope  audit.Scope
+	// HELO is the name to give in EHLO; empty: find one (see Identity).
+	HELO string
+}
+
+// Config is what a Collector works with.
+type Config struct {
+	DNS dnscheck.Asker
+	// Prober makes the prober once our own name is known. It is called at
+	// most once.
+	Prober func(helo string) Prober
+	// Local is the address that packets to the internet leave with, invalid
+	// when there is no way out in that family.
+	Local func(ctx context.Context, ip6 bool) netip.Addr
+	// HostName is the name of this machine, as a last resort for EHLO.
+	HostName string
+	// Events, when set, is told of each observation as it is made. It is
+	// called from many goroutines, one at a time.
+	Events func(Event)
+}
+
+// Event is one observation, or the beginning of a step, for progress output.
+type Event struct {
+	Subject string // printable
+	What    string // "MX", "A", "SMTP" ...
+	State   audit.State
+	Begin   bool // the step begins; State is not known yet
+}
+
+// Result is what a collection brought.
+type Result struct {
+	Facts    audit.Facts
+	Sessions []audit.Session
+	HELO     string // the name given in EHLO; empty when nothing was connected to
+}
+
+// Collector collects the facts of one domain. It is used once.
+type Collector struct {
+	cfg    Config
+	plan   Plan
+	helo   func() string // waits for the answer
+	probe  func() Prober // waits for helo
+	mu     sync.Mutex    // guards what follows
+	result Result
+	taken  map[netip.Addr]bool // addresses whose reverse DNS is being looked at
+	used   bool                // the prober was made
+}
+
+// New makes a Collector for one plan.
+func New(cfg Config, plan Plan) *Collector {
+	return &Collector{cfg: cfg, plan: plan, taken: map[netip.Addr]bool{}}
+}
+
+// Collect makes all observations of the plan and returns them in canonical
+// form. It returns soon after ctx ends, with what was seen until then.
+func (c *Collector) Collect(ctx context.Context) Result {
+	c.helo = sync.OnceValue(func() string { return c.identity(ctx) })
+	c.probe = sync.OnceValue(func() Prober {
+		helo := c.helo()
+		c.mu.Lock()
+		c.used, c.result.HELO = true, helo
+		c.mu.Unlock()
+		return c.cfg.Prober(helo)
+	})
+	var wg sync.WaitGroup
+	if c.wantsSMTP() {
+		wg.Go(func() { c.helo() }) // beside the MX and address questions
+	}
+	if c.plan.Scope.Has(audit.AreaRDNS) {
+		for _, ip := range c.plan.Scope.SendingIPs {
+			c.taken[ip] = true
+			wg.Go(func() { c.reverse(ctx, ip, audit.RoleSender) })
+		}
+	}
+	c.mail(ctx, &wg)
+	wg.Wait()
+	c.result.Facts.Canonical()
+	slices.SortFunc(c.result.Sessions, func(a, b audit.Session) int { return a.Started.Compare(b.Started) })
+	return c.result
+}
+
+// Drain waits for the goodbyes of SMTP sessions that were already observed,
+// or for ctx.
+func (c *Collector) Drain(ctx context.Context) {
+	c.mu.Lock()
+	used := c.used
+	c.mu.Unlock()
+	if used {
+		c.probe().Drain(ctx)
+	}
+}
+
+func (c *Collector) wantsSMTP() bool {
+	s := c.plan.Scope
+	return !s.Passive && (s.Has(audit.AreaSMTP) || s.Has(audit.AreaTLS))
+}
+
+// mail follows the mail of the domain. The addresses of the domain itself are
+// asked together with its MX records: without MX they are the next step.
+func (c *Collector) mail(ctx context.Context, wg *sync.WaitGroup) {
+	domain := c.plan.Domain.Name()
+	ahead, enough := context.WithCancel(ctx)
+	defer enough()
+	for _, ip6 := range []bool{false, true} {
+		// The resolver remembers the answer; nobody waits for it here, so that
+		// an address that is not needed cannot hold the audit up.
+		wg.Go(func() { dnscheck.Addresses(ahead, c.cfg.DNS, domain, ip6) })
+	}
+	mx := dnscheck.MX(ctx, c.cfg.DNS, c.plan.Domain)
+	c.tell(domain.String(), "MX", mx.Records.State)
+	c.mu.Lock()
+	c.result.Facts.MX = mx
+	c.mu.Unlock()
+	hosts, role := mailHosts(domain, mx)
+	perFamily := min(MaxPerFamily, max(1, MaxAddresses/(2*max(1, min(len(hosts), MaxHosts)))))
+	for i, name := range hosts {
+		if i >= MaxHosts {
+			c.addHost(leftOut(name, role))
+			continue
+		}
+		wg.Go(func() { c.host(ctx, name, role, perFamily) })
+	}
+}
+
+// mailHosts names the hosts that mail is handed to, most preferred first.
+func mailHosts(domain audit.DNSName, mx audit.MX) ([]audit.DNSName, audit.Role) {
+	if mx.Records.State == audit.Absent && mx.Exists.State == audit.Seen {
+		return []audit.DNSName{domain}, audit.RoleImplicit
+	}
+	records := slices.Clone(mx.Records.Value)
+	slices.SortStableFunc(records, func(a, b audit.MXRecord) int {
+		if a.Preference != b.Preference {
+			return int(a.Preference) - int(b.Preference)
+		}
+		return compareNames(a.Host, b.Host)
+	})
+	var hosts []audit.DNSName
+	for _, r := range records {
+		if !r.IsNull() && !slices.Contains(hosts, r.Host) {
+			hosts = append(hosts, r.Host)
+		}
+	}
+	return hosts, audit.RoleMX
+}
+
+func compareNames(a, b audit.DNSName) int {
+	if a < b {
+		return -1
+	}
+	return 1
+}
+
+func leftOut(name audit.DNSName, role audit.Role) audit.Host {
+	const why = "a run looks at the 20 most preferred mail hosts"
+	return audit.Host{
+		Name: name, Role: role,
+		Alias: audit.Skipped[[]audit.DNSName](why),
+		A:     audit.Skipped[[]netip.Addr](why),
+		AAAA:  audit.Skipped[[]netip.Addr](why),
+	}
+}
+
+// host follows one mail host: both families at once, and each address of
+// them as soon as it is known.
+func (c *Collector) host(ctx context.Context, name audit.DNSName, role audit.Role, perFamily int) {
+	h := audit.Host{Name: name, Role: role}
+	var alias [2]audit.Obs[[]audit.DNSName]
+	var turn sync.Mutex // one connection at a time to one host
+	var wg sync.WaitGroup
+	family := func(ip6 bool, into *audit.Obs[[]netip.Addr], i int, what string) {
+		*into, alias[i] = dnscheck.Addresses(ctx, c.cfg.DNS, name, ip6)
+		c.tell(name.String(), what, into.State)
+		addrs := slices.Clone(into.Value)
+		slices.SortFunc(addrs, netip.Addr.Compare)
+		for j, a := range slices.Compact(addrs) {
+			wg.Go(func() { c.address(ctx, name, a, j < perFamily, &turn) })
+		}
+	}
+	wg.Go(func() { family(false, &h.A, 0, "A") })
+	wg.Go(func() { family(true, &h.AAAA, 1, "AAAA") })
+	wg.Wait()
+	h.Alias = dnscheck.Alias(alias[0], alias[1])
+	c.addHost(h)
+}
+
+// address looks at one address of a host from both sides: its reverse DNS,
+// and what answers there.
+func (c *Collector) address(ctx context.Context, host audit.DNSName, a netip.Addr, probe bool, turn *sync.Mutex) {
+	var wg sync.WaitGroup
+	if c.plan.Scope.Has(audit.AreaRDNS) && c.take(a) {
+		wg.Go(func() { c.reverse(ctx, a, audit.RoleMX) })
+	}
+	if c.wantsSMTP() {
+		wg.Go(func() { c.endpoint(ctx, smtp.Target{Host: host, Addr: a, Port: PortSMTP}, probe, turn) })
+	}
+	wg.Wait()
+}
+
+func (c *Collector) reverse(ctx context.Context, a netip.Addr, role audit.Role) {
+	rv := dnscheck.Reverse(ctx, c.cfg.DNS, a, role)
+	c.tell(a.String(), "PTR", rv.PTR.State)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.result.Facts.RDNS = append(c.result.Facts.RDNS, rv)
+}
+
+func (c *Collector) endpoint(ctx context.Context, t smtp.Target, probe bool, turn *sync.Mutex) {
+	if !probe {
+		c.addEndpoint(notProbed(t), nil)
+		return
+	}
+	prober := c.probe()
+	turn.Lock()
+	defer turn.Unlock()
+	subject := audit.EndpointSubject(t.Host, t.Addr, t.Port)
+	c.emit(Event{Subject: subject, What: "SMTP", Begin: true})
+	e, sessions := prober.Probe(ctx, t)
+	c.tell(subject, "SMTP", e.Connect.State)
+	c.addEndpoint(e, sessions)
+}
+
+// notProbed is an address beyond the limits: named, and nothing claimed.
+func notProbed(t smtp.Target) audit.Endpoint {
+	const why = "a run probes a sample of the addresses of large mail hosts"
+	return audit.Endpoint{
+		Host: t.Host, Addr: t.Addr, Port: t.Port,
+		Connect:  audit.Skipped[audit.Nothing](why),
+		Greeting: audit.Skipped[audit.Greeting](why),
+		Hello:    audit.Skipped[audit.Hello](why),
+		Helo:     audit.Skipped[audit.Hello](why),
+		StartTLS: audit.Skipped[audit.Nothing](why),
+		TLS:      audit.Skipped[audit.TLS](why),
+		HelloTLS: audit.Skipped[audit.Hello](why),
+	}
+}
+
+// take claims the reverse DNS of an address for one goroutine.
+func (c *Collector) take(a netip.Addr) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.taken[a] {
+		return false
+	}
+	c.taken[a] = true
+	return true
+}
+
+func (c *Collector) addHost(h audit.Host) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.result.Facts.Hosts = append(c.result.Facts.Hosts, h)
+}
+
+func (c *Collector) addEndpoint(e audit.Endpoint, sessions []audit.Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.result.Facts.SMTP = append(c.result.Facts.SMTP, e)
+	c.result.Sessions = append(c.result.Sessions, sessions...)
+}
+
+func (c *Collector) tell(subject, what string, state audit.State) {
+	c.emit(Event{Subject: subject, What: what, State: state})
+}
+
+func (c *Collector) emit(e Event) {
+	if c.cfg.Events == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cfg.Events(e)
+}

@@ -1,0 +1,142 @@
+package report
+
+import (
+	"encoding/json"
+	"io"
+	"time"
+
+	"mailaudit/internal/audit"
+	"mailaudit/internal/rules"
+)
+
+// Schema names the JSON contract. Within mailaudit/1 it only grows.
+const Schema = "mailaudit/1"
+
+// jsonReport is the whole JSON output.
+type jsonReport struct {
+	Schema string    `json:"schema"`
+	Runs   []jsonRun `json:"runs"`
+}
+
+// jsonRun is one run. docs/json.md says what each field means and when it is
+// empty.
+type jsonRun struct {
+	ID       int64          `json:"id"`
+	UID      string         `json:"uid"`
+	Kind     audit.Kind     `json:"kind"`
+	State    audit.RunState `json:"state"`
+	Target   string         `json:"target"`
+	Domain   string         `json:"domain,omitempty"`
+	Unicode  string         `json:"unicode,omitempty"`
+	Tag      string         `json:"tag,omitempty"`
+	Scope    audit.Scope    `json:"scope"`
+	Started  time.Time      `json:"started"`
+	Finished time.Time      `json:"finished,omitzero"`
+	Vantage  audit.Vantage  `json:"vantage"`
+	Tool     audit.Tool     `json:"tool"`
+	Score    audit.Score    `json:"score"`
+	Facts    jsonFacts      `json:"facts"`
+	Findings []jsonFinding  `json:"findings"`
+	Changes  *audit.Delta   `json:"changes,omitempty"`
+	Traffic  *audit.Traffic `json:"traffic,omitempty"`
+}
+
+type jsonFacts struct {
+	Format int `json:"format"`
+	audit.Facts
+}
+
+type jsonFinding struct {
+	Rule       audit.RuleID   `json:"rule"`
+	Area       audit.Area     `json:"area"`
+	Subject    string         `json:"subject"`
+	Status     audit.Status   `json:"status"`
+	Severity   audit.Severity `json:"severity"`
+	Title      string         `json:"title"`
+	Detail     string         `json:"detail,omitempty"`
+	Cause      audit.Code     `json:"cause,omitempty"`
+	Fix        *jsonFix       `json:"fix,omitempty"`
+	Evidence   []string       `json:"evidence"`
+	References []jsonRef      `json:"references"`
+	FirstSeen  *time.Time     `json:"first_seen,omitempty"` // of a fail: start of the unbroken series
+}
+
+type jsonFix struct {
+	Summary string            `json:"summary,omitempty"`
+	Records []audit.FixRecord `json:"records"`
+	Steps   []string          `json:"steps"`
+}
+
+type jsonRef struct {
+	Title string `json:"title"`
+	URL   string `json:"url"`
+}
+
+// Entry is a run with what is needed to tell it.
+type Entry struct {
+	Run     *audit.Run
+	Delta   *audit.Delta // nil: not compared
+	History History
+}
+
+// JSON writes runs as one JSON document, indented. The error is the writer's.
+func JSON(w io.Writer, entries []Entry) error {
+	out := jsonReport{Schema: Schema, Runs: []jsonRun{}}
+	for _, e := range entries {
+		out.Runs = append(out.Runs, toJSON(e))
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(out)
+}
+
+func toJSON(e Entry) jsonRun {
+	r, s := e.Run, e.Run.Snapshot
+	out := jsonRun{
+		ID: r.ID, UID: r.UID, Kind: r.Kind, State: r.State, Target: r.Target,
+		Domain: s.Domain.String(), Unicode: s.Domain.Unicode(), Tag: r.Tag, Scope: s.Scope,
+		Started: r.Started, Finished: r.Finished, Vantage: s.Vantage, Tool: r.Tool, Score: r.Score,
+		Facts: jsonFacts{audit.FactsFormat, s.Facts}, Findings: []jsonFinding{},
+	}
+	if e.Delta != nil && e.Delta.Base != nil {
+		out.Changes = e.Delta
+	}
+	if r.Sidecar.Traffic != (audit.Traffic{}) {
+		out.Traffic = &r.Sidecar.Traffic
+	}
+	for _, f := range r.Findings {
+		out.Findings = append(out.Findings, findingJSON(f, e.History))
+	}
+	return out
+}
+
+func findingJSON(f audit.Finding, history History) jsonFinding {
+	out := jsonFinding{
+		Rule: f.Rule, Area: f.Rule.Area(), Subject: f.Subject, Status: f.Status, Severity: f.Severity,
+		Title: string(f.Rule), Detail: f.Detail, Cause: f.Cause, Evidence: f.Evidence, References: []jsonRef{},
+	}
+	if out.Evidence == nil {
+		out.Evidence = []string{}
+	}
+	rule, ok := rules.Lookup(f.Rule)
+	if ok {
+		out.Title = rule.Title
+		for _, r := range rule.Refs {
+			out.References = append(out.References, jsonRef{r.String(), r.URL()})
+		}
+	}
+	if f.Status == audit.Fail {
+		out.Fix = &jsonFix{f.Fix.Summary, f.Fix.Records, f.Fix.Steps}
+		if out.Fix.Records == nil {
+			out.Fix.Records = []audit.FixRecord{}
+		}
+		if out.Fix.Steps == nil {
+			out.Fix.Steps = []string{}
+		}
+		v, known := history[f.Key()]
+		if known && v.Status == audit.Fail {
+			out.FirstSeen = &v.Since
+		}
+	}
+	return out
+}
