@@ -1,0 +1,189 @@
+package smtp
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"mailaudit/internal/audit"
+)
+
+// Reasons for the absence of trust and of the name.
+const (
+	SelfSigned  audit.Code = "self-signed"  // the server's certificate is its own issuer
+	UnknownRoot audit.Code = "unknown-root" // the chain ends in a root that is not trusted here
+	Incomplete  audit.Code = "incomplete"   // the chain stops before a root: an issuer was not sent
+	Untrusted   audit.Code = "untrusted"    // the chain leads to a root and breaks a rule on the way
+	OtherName   audit.Code = "other-name"   // the certificate names other hosts, or none
+)
+
+// maxDN bounds a distinguished name in the facts. X.509 bounds each attribute
+// (RFC 5280 appendix A: 64 to 128 characters), not their number.
+const maxDN = 512
+
+// loadRoots is the pool to trust. A system without any root certificate gives
+// an empty pool and no error; nil says so for both.
+func loadRoots(given *x509.CertPool) *x509.CertPool {
+	if given != nil {
+		return given
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil || pool.Equal(x509.NewCertPool()) {
+		return nil
+	}
+	return pool
+}
+
+// facts is what a finished handshake showed.
+func (p *Prober) facts(state tls.ConnectionState, host audit.DNSName, now time.Time) audit.TLS {
+	sent := state.PeerCertificates
+	out := audit.TLS{
+		Version:  tls.VersionName(state.Version),
+		Cipher:   tls.CipherSuiteName(state.CipherSuite),
+		ChainLen: len(sent),
+	}
+	if state.CurveID != 0 {
+		out.Group = state.CurveID.String()
+	}
+	chain := sent[:min(len(sent), audit.MaxChain)]
+	for _, c := range chain {
+		out.Chain = append(out.Chain, certificate(c))
+	}
+	if len(chain) == 0 { // crypto/tls does not let this happen
+		none := audit.Reason{Code: audit.Malformed, Text: "the server sent no certificate"}
+		out.Trust, out.NameMatch = audit.Dark[audit.Nothing](none, ""), audit.Dark[audit.Nothing](none, "")
+		return out
+	}
+	out.Trust = p.trust(chain, now)
+	out.NameMatch = nameMatch(chain[0], host)
+	return out
+}
+
+// trust asks whether the chain as sent leads to a root. The moment of the
+// question is moved into the validity of the server's certificate: whether
+// that one is in date is a question of its own.
+func (p *Prober) trust(chain []*x509.Certificate, now time.Time) audit.Obs[audit.Nothing] {
+	if p.roots == nil {
+		return audit.Dark[audit.Nothing](audit.Reason{Code: audit.LocalError,
+			Text: "this system has no root certificates to compare with"}, "")
+	}
+	leaf := chain[0]
+	if now.Before(leaf.NotBefore) {
+		now = leaf.NotBefore
+	}
+	if now.After(leaf.NotAfter) {
+		now = leaf.NotAfter
+	}
+	opts := x509.VerifyOptions{Roots: p.roots, Intermediates: x509.NewCertPool(), CurrentTime: now}
+	for _, c := range chain[1:] {
+		opts.Intermediates.AddCert(c)
+	}
+	_, err := leaf.Verify(opts)
+	if err == nil {
+		return audit.See(audit.Nothing{}, "")
+	}
+	var system x509.SystemRootsError
+	if errors.As(err, &system) {
+		return audit.Dark[audit.Nothing](audit.Reason{Code: audit.LocalError,
+			Text: "the root certificates of this system cannot be read"}, "")
+	}
+	why := untrusted(err, chain)
+	return audit.None[audit.Nothing](why.Code, why.Text, "")
+}
+
+// untrusted says why a chain leads to no root.
+func untrusted(err error, chain []*x509.Certificate) audit.Reason {
+	var invalid x509.CertificateInvalidError
+	var authority x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return audit.Reason{Code: Untrusted, Text: "a certificate above the server's is out of date"}
+	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
+		return audit.Reason{Code: Untrusted, Text: "the certificate is not meant for servers (extended key usage)"}
+	case !errors.As(err, &authority):
+		return audit.Reason{Code: Untrusted, Text: "the chain breaks a rule for certificates (RFC 5280), for example a constraint of an issuer"}
+	case selfIssued(chain[0]):
+		return audit.Reason{Code: SelfSigned, Text: "the certificate is signed by itself"}
+	case selfIssued(top(chain)):
+		return audit.Reason{Code: UnknownRoot, Text: "the chain ends in a root that this system does not trust"}
+	}
+	return audit.Reason{Code: Incomplete, Text: "the chain stops before a root: the issuer of its last certificate was not sent and is no root of this system"}
+}
+
+// top follows the issuers among what was sent, at most once through.
+func top(chain []*x509.Certificate) *x509.Certificate {
+	c := chain[0]
+	for range chain {
+		i := slices.IndexFunc(chain, func(up *x509.Certificate) bool { return bytes.Equal(up.RawSubject, c.RawIssuer) })
+		if i < 0 {
+			break
+		}
+		c = chain[i]
+	}
+	return c
+}
+
+func selfIssued(c *x509.Certificate) bool { return bytes.Equal(c.RawIssuer, c.RawSubject) }
+
+// nameMatch asks whether the certificate is for the host, by subjectAltName
+// alone (RFC 9525 section 6; VerifyHostname does not look at the common name).
+func nameMatch(leaf *x509.Certificate, host audit.DNSName) audit.Obs[audit.Nothing] {
+	name := strings.Trim(string(host), "[]")
+	err := leaf.VerifyHostname(strings.TrimPrefix(name, "ipv6:"))
+	switch {
+	case err == nil:
+		return audit.See(audit.Nothing{}, "")
+	case len(leaf.DNSNames) == 0 && len(leaf.IPAddresses) == 0:
+		return audit.None[audit.Nothing](OtherName, "the certificate has no host name in subjectAltName", "")
+	}
+	return audit.None[audit.Nothing](OtherName, "the certificate names other hosts than this one", "")
+}
+
+// certificate copies what matters of a certificate (RFC 5280).
+func certificate(c *x509.Certificate) audit.Certificate {
+	sum, spki := sha256.Sum256(c.Raw), sha256.Sum256(c.RawSubjectPublicKeyInfo)
+	out := audit.Certificate{
+		Subject:   audit.Raw(c.Subject.String()).Clip(maxDN),
+		Issuer:    audit.Raw(c.Issuer.String()).Clip(maxDN),
+		NameCount: len(c.DNSNames) + len(c.IPAddresses),
+		NotBefore: c.NotBefore.UTC(),
+		NotAfter:  c.NotAfter.UTC(),
+		KeyType:   "unknown",
+		Signature: "unknown",
+		SHA256:    hex.EncodeToString(sum[:]),
+		SPKI:      hex.EncodeToString(spki[:]),
+		SelfIssue: selfIssued(c),
+	}
+	for _, n := range c.DNSNames {
+		out.Names = append(out.Names, audit.Raw(n).Clip(maxDN))
+	}
+	for _, ip := range c.IPAddresses {
+		out.Names = append(out.Names, audit.Raw(ip.String()))
+	}
+	slices.Sort(out.Names)
+	out.Names = slices.Clip(out.Names[:min(len(out.Names), audit.MaxNames)])
+	if c.PublicKeyAlgorithm != x509.UnknownPublicKeyAlgorithm {
+		out.KeyType = c.PublicKeyAlgorithm.String()
+	}
+	if c.SignatureAlgorithm != x509.UnknownSignatureAlgorithm {
+		out.Signature = c.SignatureAlgorithm.String()
+	}
+	switch key := c.PublicKey.(type) {
+	case *rsa.PublicKey:
+		out.KeyBits = key.N.BitLen()
+	case *ecdsa.PublicKey:
+		out.KeyBits = key.Curve.Params().BitSize
+	}
+	if c.PublicKeyAlgorithm == x509.Ed25519 {
+		out.KeyBits = 256
+	}
+	return out
+}

@@ -1,0 +1,42 @@
+// Package smtp observes one SMTP server from outside, the way a polite
+// sending host meets it, and never judges what it sees.
+//
+// SMTP (RFC 5321) is a conversation in strict turns. The server speaks first:
+// a greeting of one or more lines, each beginning with a three-digit code; a
+// hyphen after the code promises another line, a space ends the reply. A
+// client that speaks before the greeting is complete is taken for a spammer
+// by many servers, so nothing is written before. Then the client names itself
+// (EHLO, or HELO to servers that know no extensions), and the server lists
+// its service extensions, one keyword a line. A server that lists STARTTLS
+// (RFC 3207) can be asked to turn the connection into TLS; after the
+// handshake both sides forget what was said before, and EHLO is sent again.
+// The conversation ends with QUIT:
+//
+//	S: 220 mx.example.org ESMTP
+//	C: EHLO probe.example.net
+//	S: 250-mx.example.org
+//	S: 250 STARTTLS
+//	C: STARTTLS
+//	S: 220 go ahead
+//	   (TLS handshake)
+//	C: EHLO probe.example.net
+//	S: 250-mx.example.org
+//	S: 250 SIZE 52428800
+//	C: QUIT
+//	S: 221 bye
+//
+// These five commands are all that is ever sent: no MAIL, no AUTH, no
+// padding, no pipelining.
+//
+// The first digit of a code tells success (2), a wish for more (3), a
+// temporary failure (4) and a lasting one (5). A 4xx says nothing about the
+// server but that it was busy: it is always [audit.Unknown]. So are silence,
+// resets and whatever is our own fault. What says "no" for good (connection
+// refused, EHLO refused, STARTTLS not offered, declined or broken) is believed
+// only when a second, clean connection some seconds later says the same: pools
+// behind one address differ, and front ends offer less to strangers.
+//
+// Servers are strangers. Every reply is bounded in bytes, in lines and in
+// time by a reader of our own: net/textproto, under net/smtp, reads an endless
+// banner until memory is gone.
+package smtp

@@ -1,0 +1,95 @@
+package smtp
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"mailaudit/internal/audit"
+)
+
+// Limits on what of a greeting and of an EHLO reply goes into the facts. The
+// transcript has more.
+const (
+	maxGreetingLines = 16
+	maxGreetingText  = 512 // octets a line; RFC 5321 4.5.3.1.5 for the whole of it
+	maxKeywords      = 128 // IANA has registered some forty
+	maxKeyword       = 64  // octets; the longest registered has 19
+)
+
+// newGreeting is the stable part of a greeting (RFC 5321 section 4.2).
+func newGreeting(rp reply, delay time.Duration, stable *audit.Stabilizer) audit.Greeting {
+	g := audit.Greeting{Code: rp.code, Delay: audit.DelayBucket(delay)}
+	for i := range rp.lines[:min(len(rp.lines), maxGreetingLines)] {
+		g.Lines = append(g.Lines, stable.Text(rp.text(i)).Clip(maxGreetingText))
+	}
+	name, _ := cutWord(rp.text(0))
+	g.Name = stable.Text(name).Clip(maxGreetingText)
+	return g
+}
+
+// newHello is the stable part of a reply to EHLO (RFC 5321 section 4.1.1.1)
+// or HELO, whose reply has no second line.
+func newHello(rp reply, stable *audit.Stabilizer) audit.Hello {
+	name, rest := cutWord(rp.text(0))
+	h := audit.Hello{
+		Name: stable.Text(name).Clip(maxGreetingText),
+		Text: stable.Text(rest).Clip(maxGreetingText),
+	}
+	for i := 1; i < len(rp.lines) && len(h.Keywords) < maxKeywords; i++ {
+		k, ok := parseKeyword(rp.text(i))
+		if !ok {
+			continue
+		}
+		k.Params = stable.Text(k.Params)
+		// Servers that list AUTH in both spellings mean it once.
+		if k.Name == "AUTH" && slices.Contains(h.Keywords, k) {
+			continue
+		}
+		h.Keywords = append(h.Keywords, k)
+	}
+	return h
+}
+
+// parseKeyword reads one line of an EHLO reply:
+//
+//	ehlo-line    = ehlo-keyword *( SP ehlo-param )
+//	ehlo-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
+//
+// Keywords with underscores and the like are in use and are kept; a word with
+// an octet that does not print is none. "AUTH=PLAIN LOGIN", the spelling of
+// clients older than RFC 2554, means "AUTH PLAIN LOGIN".
+func parseKeyword(text audit.Raw) (audit.Keyword, bool) {
+	word, params := cutWord(text)
+	if mechs, legacy := cutPrefixFold(word, "AUTH="); legacy {
+		word = "AUTH"
+		params = audit.Raw(strings.TrimSpace(string(mechs) + " " + string(params)))
+	}
+	if word == "" || len(word) > maxKeyword {
+		return audit.Keyword{}, false
+	}
+	for i := range len(word) {
+		if word[i] <= 0x20 || word[i] > 0x7e {
+			return audit.Keyword{}, false
+		}
+	}
+	return audit.Keyword{Name: strings.ToUpper(string(word)), Params: params}, true
+}
+
+// cutWord splits text at its first white space.
+func cutWord(text audit.Raw) (word, rest audit.Raw) {
+	t := strings.Trim(string(text), " \t")
+	i := strings.IndexAny(t, " \t")
+	if i < 0 {
+		return audit.Raw(t), ""
+	}
+	return audit.Raw(t[:i]), audit.Raw(strings.TrimLeft(t[i:], " \t"))
+}
+
+// cutPrefixFold cuts a prefix that may be in any letter case.
+func cutPrefixFold(text audit.Raw, prefix string) (audit.Raw, bool) {
+	if len(text) < len(prefix) || !strings.EqualFold(string(text[:len(prefix)]), prefix) {
+		return text, false
+	}
+	return text[len(prefix):], true
+}

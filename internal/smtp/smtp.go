@@ -1,0 +1,159 @@
+package smtp
+
+import (
+	"context"
+	"crypto/x509"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"mailaudit/internal/audit"
+)
+
+// Dialer opens the connections; *dial.Dialer is one. Errors are those that
+// dial.Reason explains. Close of a connection frees the turn at its address.
+type Dialer interface {
+	Host(ctx context.Context, remote netip.AddrPort) (net.Conn, error)
+}
+
+// Limits are how long a server may take. A zero field means its default.
+type Limits struct {
+	Greeting  time.Duration // from the connection to the end of the greeting
+	Reply     time.Duration // from a command to the end of its reply
+	Handshake time.Duration // TLS
+	Session   time.Duration // one whole connection, the goodbye not counted
+	// ConfirmAfter is the pause before the second connection that a negative
+	// observation needs.
+	ConfirmAfter time.Duration
+}
+
+// Default limits. RFC 5321 section 4.5.3.2 has senders wait five minutes for
+// the greeting and as long for most replies; they have a queue to wait with,
+// an audit has a user. Deliberate pauses before greetings stay well under a
+// minute (postscreen 6 s, tarpits 30 s), and whoever is slower is "unknown"
+// here, never "down".
+const (
+	DefaultGreeting     = 60 * time.Second  // RFC 5321 4.5.3.2.1: 5 min
+	DefaultReply        = 20 * time.Second  // RFC 5321 4.5.3.2.2 (MAIL): 5 min; EHLO has no limit of its own
+	DefaultHandshake    = 15 * time.Second  // our own: three round trips of a very bad line
+	DefaultSession      = 150 * time.Second // our own: above the sum of the steps, which is 135 s
+	DefaultConfirmAfter = 5 * time.Second   // our own: long enough to meet another server of a pool
+)
+
+// goodbyeLimit is how long the reply to QUIT is waited for, in the
+// background. It decides nothing; two minutes would be usual.
+const goodbyeLimit = 5 * time.Second
+
+// Config says how a Prober meets servers. Dialer is required.
+type Config struct {
+	Dialer Dialer
+	// HELO is the name for EHLO and HELO: a host name or an address literal
+	// (RFC 5321 sections 2.3.5 and 4.1.3). With anything else nothing is asked.
+	HELO  string
+	Roots *x509.CertPool // trusted roots; nil: the system's
+	// Stable makes servers' words fit for facts; the local address of each
+	// connection is added to what it hides. nil: a new one.
+	Stable *audit.Stabilizer
+	Limits Limits
+}
+
+// Prober observes SMTP endpoints. It is safe for concurrent use.
+type Prober struct {
+	cfg      Config
+	roots    *x509.CertPool // nil: this system has none that can be read
+	goodbyes sync.WaitGroup
+}
+
+// New makes a Prober.
+func New(cfg Config) *Prober {
+	if cfg.Stable == nil {
+		cfg.Stable = audit.NewStabilizer()
+	}
+	def := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	def(&cfg.Limits.Greeting, DefaultGreeting)
+	def(&cfg.Limits.Reply, DefaultReply)
+	def(&cfg.Limits.Handshake, DefaultHandshake)
+	def(&cfg.Limits.Session, DefaultSession)
+	def(&cfg.Limits.ConfirmAfter, DefaultConfirmAfter)
+	return &Prober{cfg: cfg, roots: loadRoots(cfg.Roots)}
+}
+
+// Target is one address of one mail host.
+type Target struct {
+	Host audit.DNSName // for SNI and for the certificate; may be an address literal
+	Addr netip.Addr
+	Port uint16
+}
+
+// Probe observes an endpoint over one connection, or over two when the first
+// ends in a negative or in something that a second look may well see better.
+// It returns an observation for every step, whatever happened, and one
+// Session per connection tried. When ctx ends, what is not yet observed is
+// unknown. The replies to QUIT are not waited for: see Drain.
+func (p *Prober) Probe(ctx context.Context, t Target) (audit.Endpoint, []audit.Session) {
+	if !validHELO(p.cfg.HELO) {
+		l := look{end: stepConnect, how: shut, why: audit.Reason{Code: audit.LocalError,
+			Text: "not asked: our own name for EHLO is neither a host name nor an address literal"}}
+		return l.endpoint(t), nil
+	}
+	l, s := p.look(ctx, t, 1, false)
+	sessions := []audit.Session{s}
+	if l.again && pause(ctx, p.cfg.Limits.ConfirmAfter) {
+		second, s := p.look(ctx, t, 2, l.end == stepTLS && l.shook)
+		sessions = append(sessions, s)
+		return merge(l, second).endpoint(t), sessions
+	}
+	if l.how == negative {
+		l = l.doubt(audit.Once)
+	}
+	return l.endpoint(t), sessions
+}
+
+// Drain waits until the connections of all probes that have returned are
+// closed, or until ctx ends: at most five seconds. Call it when no Probe is
+// running any more.
+func (p *Prober) Drain(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		p.goodbyes.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// pause waits, and reports false when ctx ends before.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// validHELO accepts what RFC 5321 section 4.1.1.1 lets a client call itself.
+// It is also what keeps line ends out of the command.
+func validHELO(name string) bool {
+	literal, ok := strings.CutPrefix(name, "[")
+	if !ok {
+		return audit.NewDNSName(name).IsHostname() && !strings.HasSuffix(name, ".")
+	}
+	literal, ok = strings.CutSuffix(literal, "]")
+	if !ok {
+		return false
+	}
+	six, tagged := strings.CutPrefix(literal, "IPv6:")
+	addr, err := netip.ParseAddr(six)
+	return err == nil && addr.Zone() == "" && addr.Is4() == !tagged
+}

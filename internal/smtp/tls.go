@@ -1,0 +1,175 @@
+package smtp
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"mailaudit/internal/audit"
+	"mailaudit/internal/dial"
+)
+
+// serverName is the host name for SNI, or "" where there is none to send:
+// address literals are no host names (RFC 6066 section 3), and neither is a
+// name with octets that no certificate could hold.
+func serverName(host audit.DNSName) string {
+	name := strings.Trim(string(host), "[]")
+	_, err := netip.ParseAddr(strings.TrimPrefix(name, "ipv6:"))
+	if err == nil || !audit.DNSName(strings.ReplaceAll(name, "_", "x")).IsHostname() {
+		return ""
+	}
+	return name
+}
+
+// tlsConfig takes whatever a server can do that Go can do: the question is
+// what it chooses, not what we would like. Versions and suites are explicit so
+// that no GODEBUG setting decides. Nothing is sent that needs protecting, so
+// the chain is looked at afterwards and stops nothing.
+func tlsConfig(host audit.DNSName, classic bool) *tls.Config {
+	c := &tls.Config{
+		ServerName:         serverName(host),
+		MinVersion:         tls.VersionTLS10,
+		InsecureSkipVerify: true,
+		Renegotiation:      tls.RenegotiateNever,
+	}
+	for _, s := range tls.CipherSuites() {
+		c.CipherSuites = append(c.CipherSuites, s.ID)
+	}
+	for _, s := range tls.InsecureCipherSuites() {
+		c.CipherSuites = append(c.CipherSuites, s.ID)
+	}
+	if classic {
+		// Post-quantum key shares make the ClientHello larger than a packet,
+		// which old middleboxes do not survive.
+		c.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}
+	}
+	return c
+}
+
+// handshake turns the connection into TLS (RFC 3207 section 4.1).
+func (s *session) handshake() bool {
+	took := lap(&s.rec.TLS)
+	s.fit, s.look.shook = false, true // no word in clear any more
+	s.deadline(s.p.cfg.Limits.Handshake)
+	s.secure = &watched{Conn: s.raw}
+	conn := tls.Client(s.secure, tlsConfig(s.t.Host, s.classic))
+	err := conn.Handshake()
+	took()
+	if err != nil {
+		s.log.add(remark, audit.Raw("TLS: "+err.Error()).Clip(maxGreetingText))
+		how, why := s.handshakeFailed(err, s.secure.err)
+		s.fail(stepTLS, how, why.Code, why.Text)
+		// A large ClientHello is dropped by some and refused by others.
+		s.look.again = how == negative || why.Code == audit.TLSStall
+		return false
+	}
+	s.conn, s.in, s.fit = conn, &reader{src: conn}, true
+	state := conn.ConnectionState()
+	s.look.tls = s.p.facts(state, s.t.Host, time.Now())
+	s.log.add(remark, audit.Raw(fmt.Sprintf("%s, %s, %s, %d certificates", s.look.tls.Version,
+		s.look.tls.Cipher, s.look.tls.Group, s.look.tls.ChainLen)))
+	if s.classic {
+		s.log.add(remark, "the first handshake offered post-quantum groups as well and failed; this one did not")
+	}
+	return true
+}
+
+// handshakeFailed tells what the server broke (a negative) from what we
+// could not see or cannot do.
+func (s *session) handshakeFailed(err, transport error) (manner, audit.Reason) {
+	ours, limited := ownLimit(err)
+	switch why := s.reason(err); {
+	case s.ctx.Err() != nil:
+		return dark, why
+	case why.Code == audit.Timeout:
+		return dark, audit.Reason{Code: audit.TLSStall, Text: "the TLS handshake did not finish in time"}
+	case why.Code == audit.Closed:
+		return broke("the server closes the connection during the TLS handshake")
+	case transport != nil && errors.Is(err, transport):
+		why = dial.Reason(transport)
+		if why.Code == audit.Reset || why.Code == audit.Closed {
+			return broke("the connection is reset during the TLS handshake")
+		}
+		return dark, why
+	case isAlert(err):
+		var op *net.OpError
+		errors.As(err, &op)
+		return broke("the server ends the TLS handshake with the alert \"" +
+			strings.TrimPrefix(op.Err.Error(), "tls: ") + "\"")
+	case limited:
+		return dark, ours
+	}
+	var header tls.RecordHeaderError
+	if errors.As(err, &header) {
+		return broke("what the server sends after the reply to STARTTLS is not TLS")
+	}
+	return broke("the server breaks the TLS protocol in the handshake")
+}
+
+func broke(text string) (manner, audit.Reason) {
+	return negative, audit.Reason{Code: audit.BrokenOffer, Text: text}
+}
+
+// isAlert reports whether the error is an alert that the server sent.
+// crypto/tls marks these by the operation; the alert's type is its own.
+func isAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
+}
+
+// ownLimit recognises what crypto/tls refuses where another client may not:
+// no fault of the server can be concluded from it. crypto/tls has no error
+// values for these, so the words decide; a test with certificates of each kind
+// notices when they change.
+func ownLimit(err error) (audit.Reason, bool) {
+	msg := err.Error()
+	for _, limit := range []struct {
+		words string
+		code  audit.Code
+		text  string
+	}{
+		{"failed to parse certificate", audit.CertParse, "the certificate of the server cannot be parsed here"},
+		{"RSA key larger than", audit.CertParse, "a certificate has an RSA key longer than this program takes"},
+		{"unsupported type of public key", audit.CertParse, "the certificate has a kind of key that this program does not know"},
+		{"keys are insecure", audit.CertParse, "the certificate has an RSA key shorter than this program takes"},
+		{"invalid signature algorithm", audit.TLSProtocol, "the server signs with an algorithm that this program does not take, probably SHA-1"},
+	} {
+		if strings.Contains(msg, limit.words) {
+			return audit.Reason{Code: limit.code, Text: limit.text}, true
+		}
+	}
+	return audit.Reason{}, false
+}
+
+// watched remembers the first error of a connection, so that a handshake
+// that failed for the network's sake can be told from one that failed by
+// itself.
+type watched struct {
+	net.Conn
+	err error
+}
+
+// Read reads from the connection.
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	w.note(err)
+	return n, err
+}
+
+// Write writes to the connection.
+func (w *watched) Write(b []byte) (int, error) {
+	n, err := w.Conn.Write(b)
+	w.note(err)
+	return n, err
+}
+
+func (w *watched) note(err error) {
+	if w.err == nil && err != nil && !errors.Is(err, io.EOF) {
+		w.err = err
+	}
+}
