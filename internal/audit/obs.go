@@ -30,6 +30,11 @@ const (
 	NotOffered  Code = "not-offered"  // not in the EHLO reply, twice
 	Declined    Code = "declined"     // the server answered 5xx to the command, twice
 	BrokenOffer Code = "broken"       // it was offered and then failed, twice
+	SelfSigned  Code = "self-signed"  // the server's certificate is its own issuer
+	UnknownRoot Code = "unknown-root" // the chain ends in a root that is not trusted here
+	Incomplete  Code = "incomplete"   // the chain stops before a root: an issuer was not sent
+	Untrusted   Code = "untrusted"    // the chain leads to a root and breaks a rule on the way
+	OtherName   Code = "other-name"   // the certificate names other hosts, or none
 )
 
 // Reasons for Unknown.

@@ -16,15 +16,6 @@ import (
 	"mailaudit/internal/audit"
 )
 
-// Reasons for the absence of trust and of the name.
-const (
-	SelfSigned  audit.Code = "self-signed"  // the server's certificate is its own issuer
-	UnknownRoot audit.Code = "unknown-root" // the chain ends in a root that is not trusted here
-	Incomplete  audit.Code = "incomplete"   // the chain stops before a root: an issuer was not sent
-	Untrusted   audit.Code = "untrusted"    // the chain leads to a root and breaks a rule on the way
-	OtherName   audit.Code = "other-name"   // the certificate names other hosts, or none
-)
-
 // maxDN bounds a distinguished name in the facts. X.509 bounds each attribute
 // (RFC 5280 appendix A: 64 to 128 characters), not their number.
 const maxDN = 512
@@ -105,17 +96,17 @@ func untrusted(err error, chain []*x509.Certificate) audit.Reason {
 	var authority x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return audit.Reason{Code: Untrusted, Text: "a certificate above the server's is out of date"}
+		return audit.Reason{Code: audit.Untrusted, Text: "a certificate above the server's is out of date"}
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
-		return audit.Reason{Code: Untrusted, Text: "the certificate is not meant for servers (extended key usage)"}
+		return audit.Reason{Code: audit.Untrusted, Text: "the certificate is not meant for servers (extended key usage)"}
 	case !errors.As(err, &authority):
-		return audit.Reason{Code: Untrusted, Text: "the chain breaks a rule for certificates (RFC 5280), for example a constraint of an issuer"}
+		return audit.Reason{Code: audit.Untrusted, Text: "the chain breaks a rule for certificates (RFC 5280), for example a constraint of an issuer"}
 	case selfIssued(chain[0]):
-		return audit.Reason{Code: SelfSigned, Text: "the certificate is signed by itself"}
+		return audit.Reason{Code: audit.SelfSigned, Text: "the certificate is signed by itself"}
 	case selfIssued(top(chain)):
-		return audit.Reason{Code: UnknownRoot, Text: "the chain ends in a root that this system does not trust"}
+		return audit.Reason{Code: audit.UnknownRoot, Text: "the chain ends in a root that this system does not trust"}
 	}
-	return audit.Reason{Code: Incomplete, Text: "the chain stops before a root: the issuer of its last certificate was not sent and is no root of this system"}
+	return audit.Reason{Code: audit.Incomplete, Text: "the chain stops before a root: the issuer of its last certificate was not sent and is no root of this system"}
 }
 
 // top follows the issuers among what was sent, at most once through.
@@ -142,9 +133,9 @@ func nameMatch(leaf *x509.Certificate, host audit.DNSName) audit.Obs[audit.Nothi
 	case err == nil:
 		return audit.See(audit.Nothing{}, "")
 	case len(leaf.DNSNames) == 0 && len(leaf.IPAddresses) == 0:
-		return audit.None[audit.Nothing](OtherName, "the certificate has no host name in subjectAltName", "")
+		return audit.None[audit.Nothing](audit.OtherName, "the certificate has no host name in subjectAltName", "")
 	}
-	return audit.None[audit.Nothing](OtherName, "the certificate names other hosts than this one", "")
+	return audit.None[audit.Nothing](audit.OtherName, "the certificate names other hosts than this one", "")
 }
 
 // certificate copies what matters of a certificate (RFC 5280).

@@ -29,9 +29,11 @@ func newGreeting(rp reply, delay time.Duration, stable *audit.Stabilizer) audit.
 }
 
 // newHello is the stable part of a reply to EHLO (RFC 5321 section 4.1.1.1)
-// or HELO, whose reply has no second line.
-func newHello(rp reply, stable *audit.Stabilizer) audit.Hello {
+// or HELO, whose reply has no second line. Servers like to repeat the name we
+// gave: that belongs to the vantage, not to them.
+func newHello(rp reply, ours string, stable *audit.Stabilizer) audit.Hello {
 	name, rest := cutWord(rp.text(0))
+	rest = audit.Raw(strings.ReplaceAll(string(rest), ours, "<our name>"))
 	h := audit.Hello{
 		Name: stable.Text(name).Clip(maxGreetingText),
 		Text: stable.Text(rest).Clip(maxGreetingText),

@@ -54,22 +54,22 @@ func TestKeyword(t *testing.T) {
 
 func TestHello(t *testing.T) {
 	stable := audit.NewStabilizer()
-	got := newHello(replyOf("mx at your service, id a640c23a62f3a-a9e2b1c3d4e5si123", "AUTH=PLAIN", "AUTH PLAIN", "AUTH LOGIN", "DSN", "DSN", "XTIME 23 Nov 2026 12:00:00"), stable)
-	want := audit.Hello{Name: "mx", Text: "at your service, id <id>", Keywords: []audit.Keyword{
+	got := newHello(replyOf("mx at your service, probe.example.net, id a640c23a62f3a-a9e2b1c3d4e5si123", "AUTH=PLAIN", "AUTH PLAIN", "AUTH LOGIN", "DSN", "DSN", "XTIME 23 Nov 2026 12:00:00"), "probe.example.net", stable)
+	want := audit.Hello{Name: "mx", Text: "at your service, <our name>, id <id>", Keywords: []audit.Keyword{
 		{Name: "AUTH", Params: "PLAIN"}, {Name: "AUTH", Params: "LOGIN"}, {Name: "DSN"}, {Name: "DSN"},
 		{Name: "XTIME", Params: "<date>"},
 	}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if got := newHello(replyOf(""), stable); !reflect.DeepEqual(got, audit.Hello{}) {
+	if got := newHello(replyOf(""), "probe.example.net", stable); !reflect.DeepEqual(got, audit.Hello{}) {
 		t.Errorf("empty reply: %+v", got)
 	}
 	var lines []string
 	for i := range 500 {
 		lines = append(lines, fmt.Sprintf("X%d", i))
 	}
-	if got := newHello(replyOf(lines...), stable); len(got.Keywords) != maxKeywords {
+	if got := newHello(replyOf(lines...), "probe.example.net", stable); len(got.Keywords) != maxKeywords {
 		t.Errorf("%d keywords kept", len(got.Keywords))
 	}
 }
@@ -100,7 +100,7 @@ func FuzzHello(f *testing.F) {
 	stable := audit.NewStabilizer()
 	f.Fuzz(func(t *testing.T, text string) {
 		lines := strings.Split(text, "\n")
-		h := newHello(replyOf(lines...), stable)
+		h := newHello(replyOf(lines...), "probe.example.net", stable)
 		if len(h.Keywords) > maxKeywords || len(h.Name) > maxGreetingText || len(h.Text) > maxGreetingText {
 			t.Fatalf("limits: %+v", h)
 		}

@@ -130,7 +130,9 @@ func (s *session) greet() bool {
 	case rp.class() == 4:
 		return s.fail(stepHello, shut, audit.TempFail, "the greeting turned this connection away for the time being (4xx)")
 	case rp.code == 521:
-		return s.fail(stepHello, moot, audit.NotApplicable, "the host takes no mail (a 521 greeting, RFC 7504)")
+		s.fail(stepHello, moot, audit.NotApplicable, "the host takes no mail (a 521 greeting, RFC 7504)")
+		s.look.again = true // said of the host for good, so worth asking twice
+		return false
 	case rp.class() == 5:
 		return s.fail(stepHello, shut, audit.RefusedUs, "the greeting refused this connection (5xx), which may be about our address")
 	}
@@ -150,7 +152,7 @@ func (s *session) ehlo() bool {
 		s.look.again = why.Code == audit.Reset
 		return false
 	case rp.code == 250:
-		s.look.hello = newHello(rp, s.stable)
+		s.look.hello = newHello(rp, s.p.cfg.HELO, s.stable)
 		return true
 	case rp.class() == 5:
 		return s.helo(rp.code)
@@ -168,7 +170,7 @@ func (s *session) helo(code int) bool {
 	case !ok:
 		s.look.helo = audit.Dark[audit.Hello](why, "")
 	case rp.code == 250:
-		s.look.helo = audit.See(newHello(reply{lines: rp.lines[:1]}, s.stable), "")
+		s.look.helo = audit.See(newHello(reply{lines: rp.lines[:1]}, s.p.cfg.HELO, s.stable), "")
 	case unknownCommand(rp.code):
 		s.look.helo = audit.None[audit.Hello](audit.Declined, "the server does not know HELO", "")
 	case rp.class() == 5:
@@ -233,7 +235,7 @@ func (s *session) ehloTLS() bool {
 	case !ok:
 		return s.fail(stepHelloTLS, dark, why.Code, why.Text)
 	case rp.code == 250:
-		s.look.helloTLS = newHello(rp, s.stable)
+		s.look.helloTLS = newHello(rp, s.p.cfg.HELO, s.stable)
 		return true
 	case unknownCommand(rp.code) || rp.code == 503: // 503: it has not forgotten the first EHLO
 		return s.fail(stepHelloTLS, negative, audit.Declined, "the server refuses EHLO inside TLS (5xx)")
