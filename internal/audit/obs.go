@@ -60,7 +60,7 @@ const (
 	Once         Code = "seen-once"        // negative, and not yet confirmed by a second look
 	Disagree     Code = "disagree"         // two looks, two answers
 	Blocked      Code = "blocked-address"  // the address guard does not let us go there
-	Budget       Code = "budget"           // the connection budget of the address is used up
+	Budget       Code = "budget"           // our own limit of connections or questions is used up
 	EgressBlock  Code = "egress-blocked"   // our own network does not let us out
 	Deadline     Code = "deadline"         // the time of this audit ran out
 	Interrupted  Code = "interrupted"      // the user stopped the run

@@ -1,0 +1,268 @@
+// Package resolve is the only DNS client: one question in, one observation
+// out, and nothing that a resolver says gets lost on the way.
+//
+// A stub resolver (RFC 1034 section 5.3.1) sends a question, a name and a
+// type, in one UDP packet to a recursive resolver and gets one packet back.
+// What can be in it are more cases than "found" and "not found":
+//
+//   - NOERROR with records: the answer, perhaps behind aliases (CNAME, RFC
+//     1034 section 3.6.2), each of which is in the answer section too;
+//   - NOERROR without records: the name exists and has none of this type
+//     (NODATA, RFC 2308 section 2.2), or the server knows nothing and refers
+//     us elsewhere, which is no answer at all;
+//   - NXDOMAIN: the name at the end of the aliases does not exist (RFC 2308
+//     section 2.1, RFC 6604);
+//   - SERVFAIL, REFUSED and the rest: the server could not, or would not;
+//     extended errors (RFC 8914) may say why;
+//   - TC: the answer did not fit, ask again over TCP (RFC 7766);
+//   - nothing: the packet was lost, or somebody drops it.
+//
+// Only the first three settle anything ([audit.Seen], [audit.Absent]). All
+// others end in [audit.Unknown], after every configured server had its chance
+// and with what each of them did in Why. Anyone can send a UDP packet in
+// another's name, so an answer counts only when it comes to the right socket
+// with the right id and repeats the question (RFC 5452 section 9.1).
+//
+// A [Client] remembers what it asked for as long as it lives, which is one run:
+// however many collectors want the addresses of a host, the question is sent
+// once.
+package resolve
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"mailaudit/internal/audit"
+	"mailaudit/internal/dial"
+)
+
+// Dialer opens connections to resolvers; *dial.Dialer is one. network is
+// "udp" or "tcp". A UDP connection reads and writes whole datagrams. Close
+// must end a Read that waits.
+type Dialer interface {
+	Resolver(ctx context.Context, network string, remote netip.AddrPort) (net.Conn, error)
+}
+
+// Config says whom to ask and how patiently.
+type Config struct {
+	Servers    []Server // in order of preference; repeated ones are left out
+	Dialer     Dialer
+	Timeout    time.Duration // of one exchange, over UDP or TCP; 0: DefaultTimeout
+	Tries      int           // for one question, over all servers; 0: DefaultTries, never fewer than two
+	MaxQueries int           // questions of this Client, what it remembers not counted; 0: DefaultMaxQueries
+	InFlight   int           // questions under way at once; 0: DefaultInFlight
+}
+
+// Default limits. Three seconds outlast every recursive resolution that mail
+// would wait for (glibc waits five, Windows one); three tries survive two lost
+// packets. 600 questions are several times what an audit of one domain needs
+// and stop one that is led astray. 64 in flight are our own manners.
+const (
+	DefaultTimeout    = 3 * time.Second
+	DefaultTries      = 3
+	DefaultMaxQueries = 600
+	DefaultInFlight   = 64
+
+	minTries = 2 // one lost packet must not decide anything
+)
+
+// MaxLinks is how many aliases are followed from one question. RFC 1034 sets
+// no limit; resolvers give up after 8 to 16 links, by make and version.
+const MaxLinks = 10
+
+// Client asks questions. It is safe for concurrent use.
+type Client struct {
+	cfg     Config
+	servers []*upstream
+	slots   chan struct{} // holds a token for each question in flight
+
+	// Questions live on the client's own context: a caller that gives up does
+	// not spoil the answer for the others.
+	ctx     context.Context
+	cancel  context.CancelFunc
+	flights sync.WaitGroup // questions under way
+	readers sync.WaitGroup // goroutines that read from sockets
+
+	mu     sync.Mutex // guards what follows, never held while waiting
+	closed bool
+	asked  int
+	memo   map[key]*flight
+	log    []audit.Query
+}
+
+// flight is one question, under way until done is closed, remembered from
+// then on.
+type flight struct {
+	done chan struct{}
+	step *step // set before done is closed, never changed after
+}
+
+// step is the answer to one question on the wire. When it is an alias about
+// whose target the server said nothing, next is that target, to be asked for
+// in turn.
+type step struct {
+	answer Answer
+	next   audit.DNSName
+}
+
+// New makes a Client. Close it.
+func New(cfg Config) *Client {
+	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
+	cfg.Tries = max(cmp.Or(cfg.Tries, DefaultTries), minTries)
+	cfg.MaxQueries = cmp.Or(cfg.MaxQueries, DefaultMaxQueries)
+	cfg.InFlight = cmp.Or(cfg.InFlight, DefaultInFlight)
+	c := &Client{
+		cfg:   cfg,
+		slots: make(chan struct{}, cfg.InFlight),
+		memo:  map[key]*flight{},
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	for _, s := range cfg.Servers {
+		known := func(u *upstream) bool { return u.server == s }
+		if !slices.ContainsFunc(c.servers, known) {
+			c.servers = append(c.servers, newUpstream(s))
+		}
+	}
+	return c
+}
+
+// Close ends every question under way as interrupted and waits until all
+// goroutines of the Client are gone. Questions asked later are interrupted at
+// once, unless their answers are remembered.
+func (c *Client) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.cancel()
+	c.flights.Wait()
+	for _, u := range c.servers {
+		u.close()
+	}
+	c.readers.Wait()
+}
+
+// Ask asks for the records of a type at a name, follows aliases, and
+// remembers the answer. It never returns nil. When ctx ends first, the answer
+// is Unknown with Deadline or Interrupted for this caller alone. The Answer
+// may be shared with other callers: do not change it.
+func (c *Client) Ask(ctx context.Context, name audit.DNSName, qtype uint16) *Answer {
+	q, err := newQuestion(name, qtype)
+	if err != nil {
+		return unasked(name, qtype, audit.Reason{Code: audit.Malformed, Text: name.String() + " cannot be a name in the DNS (RFC 1035 2.3.4)"})
+	}
+	first := c.one(ctx, q)
+	if first.next == "" {
+		return &first.answer
+	}
+	joined := first.answer.clone()
+	for next := first.next; next != ""; {
+		q, err = newQuestion(next, qtype)
+		if err != nil { // it came off the wire, so it fits on it
+			return unasked(name, qtype, dial.Reason(err))
+		}
+		s := c.one(ctx, q)
+		joined.join(&s.answer)
+		if joined.astray() {
+			joined.State, joined.Why, joined.Records = audit.Unknown, loops(joined.Name), nil
+			break
+		}
+		next = s.next
+	}
+	return joined
+}
+
+// one has a single question answered: from memory, by a flight that is under
+// way already, or by a new one.
+func (c *Client) one(ctx context.Context, q *question) *step {
+	f, why := c.board(ctx, q)
+	if f == nil {
+		return &step{answer: *unasked(q.name, q.qtype, why)}
+	}
+	select {
+	case <-f.done: // what is known is told even when ctx has ended
+		return f.step
+	default:
+	}
+	select {
+	case <-f.done:
+		return f.step
+	case <-ctx.Done():
+		return &step{answer: *unasked(q.name, q.qtype, gaveUp(ctx))}
+	}
+}
+
+// board finds the flight of a question or starts it. Without a flight the
+// reason says why there is none.
+func (c *Client) board(ctx context.Context, q *question) (*flight, audit.Reason) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := c.memo[q.key]
+	switch {
+	case f != nil:
+		return f, audit.Reason{}
+	case ctx.Err() != nil:
+		return nil, gaveUp(ctx)
+	case c.closed:
+		return nil, dial.Reason(context.Canceled)
+	case c.asked >= c.cfg.MaxQueries:
+		return nil, audit.Reason{Code: audit.Budget, Text: "not asked, because this run has used up its DNS questions"}
+	}
+	c.asked++
+	f = &flight{done: make(chan struct{})}
+	c.memo[q.key] = f
+	c.flights.Go(func() { c.fly(q, f) })
+	return f, audit.Reason{}
+}
+
+// fly has a question answered and keeps the answer, unless it was the end of
+// the Client that ended the question.
+func (c *Client) fly(q *question, f *flight) {
+	select {
+	case c.slots <- struct{}{}:
+		f.step = c.ask(c.ctx, q)
+		<-c.slots
+	case <-c.ctx.Done():
+		f.step = &step{answer: *unasked(q.name, q.qtype, dial.Reason(context.Canceled))}
+	}
+	a := &f.step.answer
+	c.mu.Lock()
+	if a.Why.Code == audit.Interrupted {
+		delete(c.memo, q.key)
+	}
+	if len(a.Tries) > 0 {
+		c.log = append(c.log, audit.Query{Name: a.Name, Type: dns.Type(a.Type).String(), Tries: a.Tries, TTL: a.TTL})
+	}
+	c.mu.Unlock()
+	close(f.done)
+}
+
+// Queries lists every question that was sent and has ended, with each try,
+// sorted by name and type.
+func (c *Client) Queries() []audit.Query {
+	c.mu.Lock()
+	out := slices.Clone(c.log)
+	c.mu.Unlock()
+	slices.SortStableFunc(out, func(a, b audit.Query) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), strings.Compare(a.Type, b.Type))
+	})
+	return out
+}
+
+// gaveUp is the reason for a ctx that has ended. A cause that is one of the
+// two context errors wins over ctx.Err: a run that is canceled because its
+// time is over was not interrupted by anybody.
+func gaveUp(ctx context.Context) audit.Reason {
+	cause := dial.Reason(context.Cause(ctx))
+	if cause.Code == audit.Deadline || cause.Code == audit.Interrupted {
+		return cause
+	}
+	return dial.Reason(ctx.Err())
+}
