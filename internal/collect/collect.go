@@ -53,8 +53,8 @@ type Plan struct {
 // Config is what a Collector works with.
 type Config struct {
 	DNS dnscheck.Asker
-	// Prober makes the prober once our own name is known. It is called at
-	// most once.
+	// Prober makes the prober once our own name is known. It is called once at
+	// most.
 	Prober func(helo string) Prober
 	// Local is the address that packets to the internet leave with, invalid
 	// when there is no way out in that family.
@@ -85,33 +85,25 @@ type Result struct {
 type Collector struct {
 	cfg    Config
 	plan   Plan
-	helo   func() string // waits for the answer
-	probe  func() Prober // waits for helo
-	mu     sync.Mutex    // guards what follows
+	ready  chan struct{} // closed when our name is known and the prober is made
+	helo   string        // set before ready
+	prober Prober        // the same
+	mu     sync.Mutex    // guards what follows, never held while waiting
 	result Result
 	taken  map[netip.Addr]bool // addresses whose reverse DNS is being looked at
-	used   bool                // the prober was made
 }
 
 // New makes a Collector for one plan.
 func New(cfg Config, plan Plan) *Collector {
-	return &Collector{cfg: cfg, plan: plan, taken: map[netip.Addr]bool{}}
+	return &Collector{cfg: cfg, plan: plan, ready: make(chan struct{}), taken: map[netip.Addr]bool{}}
 }
 
 // Collect makes all observations of the plan and returns them in canonical
 // form. It returns soon after ctx ends, with what was seen until then.
 func (c *Collector) Collect(ctx context.Context) Result {
-	c.helo = sync.OnceValue(func() string { return c.identity(ctx) })
-	c.probe = sync.OnceValue(func() Prober {
-		helo := c.helo()
-		c.mu.Lock()
-		c.used, c.result.HELO = true, helo
-		c.mu.Unlock()
-		return c.cfg.Prober(helo)
-	})
 	var wg sync.WaitGroup
 	if c.wantsSMTP() {
-		wg.Go(func() { c.helo() }) // beside the MX and address questions
+		wg.Go(func() { c.introduce(ctx) }) // beside the MX and address questions
 	}
 	if c.plan.Scope.Has(audit.AreaRDNS) {
 		for _, ip := range c.plan.Scope.SendingIPs {
@@ -126,14 +118,18 @@ func (c *Collector) Collect(ctx context.Context) Result {
 	return c.result
 }
 
+// introduce finds the name that we give in EHLO and makes the prober.
+func (c *Collector) introduce(ctx context.Context) {
+	c.helo = c.identity(ctx)
+	c.prober = c.cfg.Prober(c.helo)
+	close(c.ready)
+}
+
 // Drain waits for the goodbyes of SMTP sessions that were already observed,
-// or for ctx.
+// or for ctx. It comes after Collect.
 func (c *Collector) Drain(ctx context.Context) {
-	c.mu.Lock()
-	used := c.used
-	c.mu.Unlock()
-	if used {
-		c.probe().Drain(ctx)
+	if c.prober != nil {
+		c.prober.Drain(ctx)
 	}
 }
 
@@ -212,7 +208,7 @@ func leftOut(name audit.DNSName, role audit.Role) audit.Host {
 func (c *Collector) host(ctx context.Context, name audit.DNSName, role audit.Role, perFamily int) {
 	h := audit.Host{Name: name, Role: role}
 	var alias [2]audit.Obs[[]audit.DNSName]
-	var turn sync.Mutex // one connection at a time to one host
+	turn := make(chan struct{}, 1) // one connection at a time to one host
 	var wg sync.WaitGroup
 	family := func(ip6 bool, into *audit.Obs[[]netip.Addr], i int, what string) {
 		*into, alias[i] = dnscheck.Addresses(ctx, c.cfg.DNS, name, ip6)
@@ -220,7 +216,7 @@ func (c *Collector) host(ctx context.Context, name audit.DNSName, role audit.Rol
 		addrs := slices.Clone(into.Value)
 		slices.SortFunc(addrs, netip.Addr.Compare)
 		for j, a := range slices.Compact(addrs) {
-			wg.Go(func() { c.address(ctx, name, a, j < perFamily, &turn) })
+			wg.Go(func() { c.address(ctx, name, a, j < perFamily, turn) })
 		}
 	}
 	wg.Go(func() { family(false, &h.A, 0, "A") })
@@ -232,7 +228,7 @@ func (c *Collector) host(ctx context.Context, name audit.DNSName, role audit.Rol
 
 // address looks at one address of a host from both sides: its reverse DNS,
 // and what answers there.
-func (c *Collector) address(ctx context.Context, host audit.DNSName, a netip.Addr, probe bool, turn *sync.Mutex) {
+func (c *Collector) address(ctx context.Context, host audit.DNSName, a netip.Addr, probe bool, turn chan struct{}) {
 	var wg sync.WaitGroup
 	if c.plan.Scope.Has(audit.AreaRDNS) && c.take(a) {
 		wg.Go(func() { c.reverse(ctx, a, audit.RoleMX) })
@@ -251,18 +247,24 @@ func (c *Collector) reverse(ctx context.Context, a netip.Addr, role audit.Role) 
 	c.result.Facts.RDNS = append(c.result.Facts.RDNS, rv)
 }
 
-func (c *Collector) endpoint(ctx context.Context, t smtp.Target, probe bool, turn *sync.Mutex) {
+func (c *Collector) endpoint(ctx context.Context, t smtp.Target, probe bool, turn chan struct{}) {
 	if !probe {
 		c.addEndpoint(notProbed(t), nil)
 		return
 	}
-	prober := c.probe()
-	turn.Lock()
-	defer turn.Unlock()
+	<-c.ready
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-ctx.Done(): // then Probe connects to nothing and says why
+	}
 	subject := audit.EndpointSubject(t.Host, t.Addr, t.Port)
 	c.emit(Event{Subject: subject, What: "SMTP", Begin: true})
-	e, sessions := prober.Probe(ctx, t)
+	e, sessions := c.prober.Probe(ctx, t)
 	c.tell(subject, "SMTP", e.Connect.State)
+	c.mu.Lock()
+	c.result.HELO = c.helo
+	c.mu.Unlock()
 	c.addEndpoint(e, sessions)
 }
 

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mailaudit/internal/audit"
+	"mailaudit/internal/lab"
+	"mailaudit/internal/store"
+)
+
+// documentation is what worlds are made of: the ranges of RFC 5737 and
+// RFC 3849.
+const documentation = "192.0.2.0/24,198.51.100.0/24,203.0.113.0/24,2001:db8::/32"
+
+// TestWorlds runs every story of testdata: worlds open the documentation
+// ranges, bogus worlds are about the address guard and open nothing.
+func TestWorlds(t *testing.T) {
+	files, err := filepath.Glob("testdata/*/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d worlds, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				w, err := lab.ParseWorld(file, data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				env := map[string]string{}
+				if strings.Contains(file, "worlds") {
+					env["MAILAUDIT_ALLOW_NET"] = documentation
+				}
+				playStory(t, w, env)
+			})
+		})
+	}
+}
+
+// playStory plays all runs of a world against one history.
+func playStory(t *testing.T, w *lab.World, env map[string]string) {
+	t.Helper()
+	time.Sleep(time.Until(w.At)) // a bubble begins in the year 2000
+	db := filepath.Join(t.TempDir(), "history.db")
+	for i, r := range w.Runs {
+		for _, c := range r.Before {
+			err := w.Change(c)
+			if err != nil {
+				t.Fatalf("%s:%d: %v", w.Name, c.Line, err)
+			}
+		}
+		time.Sleep(time.Until(r.At))
+		got := play(t, w, db, env, r.Args)
+		if got.code != r.Exit {
+			t.Errorf("%s:%d: run %d: exit %d, want %d\n%s%s", w.Name, r.Line, i+1, got.code, r.Exit, got.out, got.err)
+		}
+		for _, x := range r.Expects {
+			stream := map[string]string{"stdout": got.out, "stderr": got.err}[x.Stream]
+			// Wrapped text is compared as the words that it is.
+			if strings.Contains(squeeze(stream), squeeze(x.Text)) == x.Lacks {
+				t.Errorf("%s:%d: %s lacks=%t %q:\n%s", w.Name, x.Line, x.Stream, x.Lacks, x.Text, stream)
+			}
+		}
+		if r.Listed {
+			checkFindings(t, w, r, db)
+		}
+	}
+	for _, p := range append(w.Problems(), w.Unanswered()...) {
+		t.Errorf("problem of the world: %s", p)
+	}
+}
+
+// squeeze makes every run of white space one blank.
+func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// played is what a run of the program left.
+type played struct {
+	code     int
+	out, err string
+	net      *lab.Network
+}
+
+// play runs the program once inside a world.
+func play(t *testing.T, w *lab.World, db string, env map[string]string, args []string) played {
+	t.Helper()
+	n := w.Network()
+	var out, errs bytes.Buffer
+	resolvers := ""
+	for _, r := range w.Resolvers {
+		resolvers += r.String() + ","
+	}
+	p := &program{
+		env: func(name string) string {
+			switch {
+			case env[name] != "":
+				return env[name]
+			case name == "MAILAUDIT_DB":
+				return db
+			case name == "MAILAUDIT_RESOLVER":
+				return resolvers
+			}
+			return ""
+		},
+		out: &out, err: &errs, hostName: "probe.example.net", network: n, trust: w.Roots(),
+	}
+	code := p.run(context.Background(), append([]string{"mailaudit"}, args...))
+	n.Wait()
+	return played{code, out.String(), errs.String(), n}
+}
+
+// checkFindings compares the fails and unknowns of the newest run with those
+// that the world lists.
+func checkFindings(t *testing.T, w *lab.World, r lab.Run, db string) {
+	t.Helper()
+	run := newest(t, db)
+	var got, want []string
+	for _, f := range run.Findings {
+		if (f.Status == audit.Fail || f.Status == audit.UnknownStatus) && slices.Contains(w.Areas, f.Rule.Area()) {
+			got = append(got, fmt.Sprintf("%s %s %s %s", f.Rule, f.Subject, f.Status, severityOf(f)))
+		}
+	}
+	for _, f := range r.Findings {
+		line := fmt.Sprintf("%s %s %s %s", f.Rule, f.Subject, f.Status, f.Severity)
+		if f.Severity == "" { // not said
+			i := slices.IndexFunc(got, func(g string) bool { return strings.HasPrefix(g, line) })
+			if i >= 0 {
+				line = got[i]
+			}
+		}
+		if f.Status == audit.Pass || f.Status == audit.NAStatus {
+			checkOne(t, w, run, f)
+			continue
+		}
+		want = append(want, line)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	for _, g := range got {
+		if !slices.Contains(want, g) {
+			t.Errorf("%s:%d: not listed: %s", w.Name, r.Line, g)
+		}
+	}
+	for _, x := range want {
+		if !slices.Contains(got, x) {
+			t.Errorf("%s:%d: missing: %s", w.Name, r.Line, x)
+		}
+	}
+}
+
+// severityOf is the severity of a fail; that of an unknown is no statement.
+func severityOf(f audit.Finding) audit.Severity {
+	if f.Status == audit.Fail {
+		return f.Severity
+	}
+	return ""
+}
+
+func checkOne(t *testing.T, w *lab.World, run *audit.Run, want lab.Finding) {
+	t.Helper()
+	for _, f := range run.Findings {
+		if f.Rule == want.Rule && f.Subject == want.Subject && f.Status == want.Status {
+			return
+		}
+	}
+	t.Errorf("%s:%d: no %s of %s for %s", w.Name, want.Line, want.Status, want.Rule, want.Subject)
+}
+
+// newest reads the newest run of a history, whatever its state.
+func newest(t *testing.T, path string) *audit.Run {
+	t.Helper()
+	ctx := context.Background()
+	db, err := store.OpenRead(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	infos, err := db.Runs(ctx, store.Filter{Limit: 1})
+	if err != nil || len(infos) != 1 {
+		t.Fatalf("%d runs, %v", len(infos), err)
+	}
+	run, err := db.Run(ctx, infos[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run
+}

@@ -1,0 +1,109 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Each kind of damage that SQLite itself would not notice is found and named.
+func TestCheckFinds(t *testing.T) {
+	ctx := context.Background()
+	cases := map[string]struct{ damage, want string }{
+		"a part":            {"UPDATE blobs SET data = x'28b52ffd0400010000' WHERE id = (SELECT blob FROM fact_parts WHERE name = 'smtp')", "blob 4: it does not decompress: "},
+		"a changed part":    {"UPDATE blobs SET data = CAST('{}' AS BLOB), size = 2, zstd = 0 WHERE id = 3", "blob 3: its content does not match its hash"},
+		"a short part":      {"UPDATE blobs SET size = size + 1 WHERE id = 1", "blob 1: it has "},
+		"a lost part":       {"DELETE FROM fact_parts WHERE name = 'rdns'", "facts 1: the parts do not match the hash"},
+		"a body":            {"UPDATE bodies SET detail = 'all is well' WHERE id = 3", "finding body 3: its content does not match its hash"},
+		"a lost span":       {"DELETE FROM spans WHERE question = 7", "run 1 has 58 findings instead of 59"},
+		"a moved span":      {"UPDATE spans SET question = 999 WHERE question = 7", "a row of spans (0) refers to a row of questions that is not there"},
+		"an overlap":        {"INSERT INTO spans SELECT stream, question, 2, NULL, status, severity, body FROM spans WHERE question = 5 AND first_run = 1", "the span of stream 1, question 5, run 2 overlaps the one before it"},
+		"a strange end":     {"UPDATE spans SET last_run = 4 WHERE question = 5", "question 5, run 1 does not begin and end with finished runs of its stream"},
+		"a status":          {"UPDATE spans SET status = 'fail' WHERE question = 5", "its counts are not those of its findings"},
+		"counts":            {"UPDATE scores SET high = high + 1", "run 1: its counts are not those of its findings"},
+		"a time":            {"UPDATE runs SET started = 'yesterday' WHERE id = 2", `run 2: the time "yesterday" is not in the stored form`},
+		"a flag":            {"UPDATE runs SET changed = 1 WHERE id = 2", "run 2: it is marked as having changed something"},
+		"a sidecar":         {"UPDATE sidecars SET data = x'00' WHERE run = 3", "sidecar of run 3: "},
+		"a domain":          {"UPDATE streams SET target = 'Example.ORG' WHERE id = 1", "domain is not in its stored form"},
+		"a missing blob":    {"DELETE FROM blobs WHERE id = 2", "a row of fact_parts (0) refers to a row of blobs that is not there"},
+		"facts of tomorrow": {"UPDATE facts SET format = 9", "holds facts of a newer mailaudit (format 9; this program reads 1)"},
+		"an unknown part":   {"UPDATE fact_parts SET name = 'spf' WHERE name = 'rdns'", "decode facts spf: this program knows no such part"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			path := tempFile(t)
+			storeNights(t, path, night{}, night{day: 1}, night{day: 2, drift: 1}, night{day: 3, vantage: "there"})
+			clean := mustOpen(t, path)
+			mustClean(t, clean)
+			execFile(t, path, "PRAGMA foreign_keys = 0", c.damage)
+			problems, err := clean.Check(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, c.want) }) {
+				t.Errorf("want %q, got %q", c.want, problems)
+			}
+		})
+	}
+}
+
+// A page that was overwritten is told by SQLite, and Check still says what
+// else it finds.
+func TestCheckDamagedPages(t *testing.T) {
+	path := tempFile(t)
+	storeNights(t, path, night{}, night{day: 1, drift: 1}, night{day: 2, drift: 2})
+	data := readFile(t, path)
+	const page = 4096
+	tried, broken := 0, 0
+	for n := 2; n < len(data)/page; n += 3 {
+		tried++
+		damaged := slices.Clone(data)
+		for i := n * page; i < (n+1)*page; i++ {
+			damaged[i] ^= 0x5a
+		}
+		one := tempFile(t)
+		writeFile(t, one, damaged)
+		db, err := Open(context.Background(), one)
+		var e *Error
+		if errors.As(err, &e) && e.Problem == one+" is damaged" {
+			broken++ // a page of the schema
+			continue
+		}
+		if err != nil {
+			t.Fatalf("page %d: %v", n+1, err)
+		}
+		problems, err := db.Check(context.Background())
+		if err != nil {
+			t.Fatalf("page %d: %v", n+1, err)
+		}
+		if len(problems) > 0 {
+			broken++
+		} else {
+			t.Errorf("page %d is garbage and nobody noticed", n+1)
+		}
+		mustClose(t, db)
+	}
+	t.Logf("%d damaged pages, %d noticed", tried, broken)
+}
+
+// A quiet history is clean, and so is one with an interrupted run.
+func TestCheckQuiet(t *testing.T) {
+	db := mustOpen(t, tempFile(t))
+	for day := range 30 {
+		mustStore(t, db, night{day: day}.run(t))
+	}
+	mustBegin(t, db, night{day: 30}.run(t))
+	mustClean(t, db)
+}
+
+func BenchmarkCheck(b *testing.B) {
+	db := mustOpen(b, tempFile(b))
+	for day := range 365 {
+		mustStore(b, db, night{day: day, drift: day / 30}.run(b))
+	}
+	for b.Loop() {
+		mustClean(b, db)
+	}
+}

@@ -1,0 +1,117 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"mailaudit/internal/audit"
+)
+
+// link is a finished run as a link of its stream.
+type link struct {
+	id, stream                 int64
+	facts, past, layout, score int64
+	solo, changed              bool
+	started, finished          string
+}
+
+// edges says at which runs spans begin and after which they end.
+type edges struct{ begin, end map[int64]bool }
+
+func (c *checker) edges(ctx context.Context) (edges, error) {
+	e := edges{map[int64]bool{}, map[int64]bool{}}
+	err := c.each(ctx, func(rows *sql.Rows) error {
+		var first int64
+		var last sql.NullInt64
+		err := rows.Scan(&first, &last)
+		e.begin[first] = true
+		if last.Valid {
+			e.end[last.Int64] = true
+		}
+		return err
+	}, "SELECT DISTINCT first_run, last_run FROM spans")
+	return e, err
+}
+
+// runs reads runs back. Where a run differs in nothing from the run before it,
+// and no span begins or ends between them, reading the first proves the
+// second: so a long quiet history is checked in the time of a short one.
+func (c *checker) runs(ctx context.Context) error {
+	e, err := c.edges(ctx)
+	if err != nil {
+		return err
+	}
+	links, err := c.links(ctx)
+	if err != nil {
+		return err
+	}
+	var prev link
+	for _, run := range links {
+		first := run.stream != prev.stream
+		moved := first || run.facts != prev.facts || e.begin[run.id] || e.end[prev.id]
+		if run.changed != (moved && !run.solo) {
+			c.report("run %d: it is marked as having changed something, or not, and the opposite is true", run.id)
+		}
+		if moved || run.past != prev.past || run.layout != prev.layout || run.score != prev.score {
+			err = c.run(ctx, run.id)
+		} else {
+			err = c.times(run)
+		}
+		err = c.absorb(err)
+		if err != nil {
+			return err
+		}
+		prev = run
+	}
+	return nil
+}
+
+// links lists the finished runs, stream by stream.
+func (c *checker) links(ctx context.Context) ([]link, error) {
+	var links []link
+	err := c.each(ctx, func(rows *sql.Rows) error {
+		var l link
+		err := rows.Scan(&l.id, &l.stream, &l.facts, &l.past, &l.layout, &l.score, &l.solo, &l.changed, &l.started, &l.finished)
+		links = append(links, l)
+		return err
+	}, `SELECT r.id, r.stream, r.facts, r.past, r.layout, r.score, s.solo <> 0, r.changed, r.started, r.finished
+		FROM runs r JOIN streams s ON s.id = r.stream WHERE r.state <> 'running' ORDER BY r.stream, r.id`)
+	return links, err
+}
+
+func (c *checker) times(run link) error {
+	for _, text := range []string{run.started, run.finished} {
+		_, err := parseTime(text)
+		if err != nil {
+			return damaged(c.db.path, "run %d: %v", run.id, err)
+		}
+	}
+	return nil
+}
+
+// run reads one run and compares its counts with its findings.
+func (c *checker) run(ctx context.Context, id int64) error {
+	run, err := c.db.loadRun(ctx, c.tx, id)
+	if err != nil {
+		return err
+	}
+	want, err := countRun(run)
+	if err != nil {
+		return err
+	}
+	unknown := 0
+	fails := make([]int, len(audit.Severities()))
+	err = c.tx.QueryRowContext(ctx, "SELECT critical, high, medium, low, info, unknown FROM run_list WHERE id = ?", id).Scan(
+		&fails[0], &fails[1], &fails[2], &fails[3], &fails[4], &unknown)
+	if err != nil {
+		return err
+	}
+	same := unknown == want.unknown
+	for n, severity := range audit.Severities() {
+		same = same && fails[n] == want.fails[severity]
+	}
+	if !same {
+		c.report("run %d: its counts are not those of its findings", id)
+	}
+	return nil
+}

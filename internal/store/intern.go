@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mailaudit/internal/audit"
+)
+
+// intern returns the id of the row that has these values in the first keys
+// columns, and inserts it with all columns when there is none; then the second
+// result is true. Table and column names are ours, never input.
+func intern(ctx context.Context, tx *sql.Tx, table string, keys int, columns []string, values ...any) (int64, bool, error) {
+	var id int64
+	find := "SELECT id FROM " + table + " WHERE " + strings.Join(columns[:keys], " = ? AND ") + " = ?"
+	err := tx.QueryRowContext(ctx, find, values[:keys]...).Scan(&id)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return id, false, err
+	}
+	insert := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(columns)-1) + ") RETURNING id"
+	err = tx.QueryRowContext(ctx, insert, values...).Scan(&id)
+	return id, true, err
+}
+
+// internFacts stores each part once, and the set of them once.
+func (db *DB) internFacts(ctx context.Context, tx *sql.Tx, parts []audit.Part) (int64, error) {
+	sum := factsSum(audit.FactsFormat, parts)
+	id, fresh, err := intern(ctx, tx, "facts", 1, []string{"sha256", "format"}, sum[:], audit.FactsFormat)
+	if err != nil || !fresh {
+		return id, err
+	}
+	for _, p := range parts {
+		blob, err := db.internBlob(ctx, tx, p.JSON)
+		if err != nil {
+			return 0, err
+		}
+		_, err = tx.ExecContext(ctx, "INSERT INTO fact_parts (facts, name, blob) VALUES (?, ?, ?)", id, p.Name, blob)
+		if err != nil {
+			return 0, err
+		}
+	}
+	return id, nil
+}
+
+// factsSum is the identity of a set of facts: SHA-256 over a line for each
+// part, by name, and one for the format unless it is the first.
+func factsSum(format int, parts []audit.Part) [sha256.Size]byte {
+	lines := make([]string, 0, len(parts)+1)
+	for _, p := range parts {
+		lines = append(lines, fmt.Sprintf("%s %x\n", p.Name, sha256.Sum256(p.JSON)))
+	}
+	slices.Sort(lines)
+	if format != 1 {
+		lines = append(lines, fmt.Sprintf("format %d\n", format))
+	}
+	return sha256.Sum256([]byte(strings.Join(lines, "")))
+}
+
+// counts is what a list of runs shows of each run.
+type counts struct {
+	coverage, unknown int
+	fails             map[audit.Severity]int
+	axes              string // JSON
+}
+
+func countRun(run *audit.Run) (counts, error) {
+	c := counts{coverage: run.Score.Coverage, fails: map[audit.Severity]int{}}
+	for _, f := range run.Findings {
+		switch f.Status {
+		case audit.Fail:
+			c.fails[f.Severity]++
+		case audit.UnknownStatus:
+			c.unknown++
+		}
+	}
+	axes, err := json.Marshal(run.Score.Axes)
+	if err != nil {
+		return counts{}, fmt.Errorf("encode score: %w", err)
+	}
+	c.axes = string(axes)
+	return c, nil
+}
+
+func (c counts) intern(ctx context.Context, tx *sql.Tx) (int64, error) {
+	columns := []string{"coverage", "critical", "high", "medium", "low", "info", "unknown", "axes"}
+	id, _, err := intern(ctx, tx, "scores", len(columns), columns,
+		c.coverage, c.fails[audit.Critical], c.fails[audit.High], c.fails[audit.Medium], c.fails[audit.Low], c.fails[audit.Info], c.unknown, c.axes)
+	return id, err
+}

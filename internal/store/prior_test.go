@@ -1,0 +1,203 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mailaudit/internal/audit"
+)
+
+// story stores a run for each word of a line: the status of tls.version at
+// "host", where "-" is no such finding. A suffix names what is different:
+// "@mx" a run of the MX area alone, "@tls" of TLS alone, "@there" another
+// vantage, "@x" an aborted run, "@low" another severity.
+func story(t *testing.T, db *DB, line string) []*audit.Run {
+	t.Helper()
+	var runs []*audit.Run
+	for day, word := range strings.Fields(line) {
+		status, how, _ := strings.Cut(word, "@")
+		n := night{day: day, few: true}
+		severity := audit.High
+		switch how {
+		case "mx":
+			n.areas = []audit.Area{audit.AreaMX}
+		case "tls":
+			n.areas = []audit.Area{audit.AreaTLS}
+		case "there":
+			n.vantage = "there"
+		case "x":
+			n.state = audit.Aborted
+		case "low":
+			severity = audit.Low
+		}
+		run := n.run(t)
+		run.Findings = nil
+		if status != "-" {
+			run.Findings = []audit.Finding{{Rule: "tls.version", Subject: "host", Status: audit.Status(status), Severity: severity, Detail: how}}
+		}
+		runs = append(runs, mustStore(t, db, run))
+	}
+	return runs
+}
+
+// The last known verdict, the run that said so, and the first of the unbroken
+// series that did.
+func TestVerdicts(t *testing.T) {
+	cases := []struct {
+		why, runs  string
+		status     audit.Status // "" is no verdict
+		run, since int64
+		severity   audit.Severity
+	}{
+		{"one run", "pass", audit.Pass, 1, 1, audit.High},
+		{"an unbroken series", "fail fail fail", audit.Fail, 3, 1, audit.High},
+		{"only the last series counts", "fail pass fail fail", audit.Fail, 4, 3, audit.High},
+		{"unknown in between breaks nothing", "fail unknown fail unknown", audit.Fail, 3, 1, audit.High},
+		{"neither does absence", "fail - n/a fail", audit.Fail, 4, 1, audit.High},
+		{"pass, unknown: it is still the pass", "pass unknown unknown", audit.Pass, 1, 1, audit.High},
+		{"a moved severity breaks nothing", "fail fail@low", audit.Fail, 2, 1, audit.Low},
+		{"never known", "unknown n/a -", "", 0, 0, ""},
+		{"a narrower run that does not ask", "fail -@mx fail", audit.Fail, 3, 1, audit.High},
+		{"a narrower run that asks and agrees", "fail fail@tls fail", audit.Fail, 3, 1, audit.High},
+		{"a narrower run that saw the opposite breaks the series", "fail fail pass@tls fail", audit.Fail, 4, 4, audit.High},
+		{"the narrower run has the last word", "fail pass@tls -", audit.Pass, 2, 2, audit.High},
+		{"other eyes do not count", "fail pass@there fail", audit.Fail, 3, 1, audit.High},
+		{"aborted runs do not count", "fail pass@x fail", audit.Fail, 3, 1, audit.High},
+	}
+	for _, c := range cases {
+		t.Run(c.why, func(t *testing.T) {
+			db := mustOpen(t, tempFile(t))
+			runs := story(t, db, c.runs)
+			prior, err := db.Prior(context.Background(), "example.org", audit.KindAudit, "here")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := map[audit.Key]audit.Verdict{}
+			if c.status != "" {
+				want[audit.Key{Rule: "tls.version", Subject: "host"}] = audit.Verdict{Status: c.status, Severity: c.severity, Run: c.run, Since: runs[c.since-1].Started}
+			}
+			if d := cmp.Diff(want, prior.Verdicts); d != "" {
+				t.Errorf("(-want +got)\n%s", d)
+			}
+		})
+	}
+}
+
+func TestBase(t *testing.T) {
+	cases := []struct {
+		why, runs string
+		base      int64
+		other     bool
+	}{
+		{"the last run", "pass pass", 2, false},
+		{"aborted runs are no base", "pass pass@x", 1, false},
+		{"our own eyes before newer ones", "pass pass@there", 1, false},
+		{"other eyes for want of ours", "pass@there pass@there pass@x", 2, true},
+		{"a narrower run is a base", "pass pass@mx", 2, false},
+		{"nothing", "", 0, false},
+		{"nothing complete", "pass@x", 0, false},
+	}
+	for _, c := range cases {
+		t.Run(c.why, func(t *testing.T) {
+			db := mustOpen(t, tempFile(t))
+			story(t, db, c.runs)
+			prior, err := db.Prior(context.Background(), "example.org", audit.KindAudit, "here")
+			if err != nil {
+				t.Fatal(err)
+			}
+			base := int64(0)
+			if prior.Base != nil {
+				base = prior.Base.ID
+			}
+			if base != c.base || prior.OtherVantage != c.other {
+				t.Errorf("base %d, other vantage %v; want %d, %v", base, prior.OtherVantage, c.base, c.other)
+			}
+			none, err := db.Prior(context.Background(), "example.org", "smtp", "here")
+			if err != nil || none.Base != nil {
+				t.Errorf("another kind has the base %v (%v)", none.Base, err)
+			}
+		})
+	}
+}
+
+// A named base sees nothing that came after it.
+func TestPriorOf(t *testing.T) {
+	db := mustOpen(t, tempFile(t))
+	runs := story(t, db, "fail pass pass fail fail")
+	for base, want := range []int64{1, 2, 2, 4, 4} {
+		prior, err := db.PriorOf(context.Background(), int64(base+1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := prior.Verdicts[audit.Key{Rule: "tls.version", Subject: "host"}]
+		if v.Run != int64(base+1) || v.Status != runs[base].Findings[0].Status || !v.Since.Equal(runs[want-1].Started) {
+			t.Errorf("up to run %d: %+v", base+1, v)
+		}
+		if prior.Base.ID != int64(base+1) || prior.OtherVantage {
+			t.Errorf("base %d", prior.Base.ID)
+		}
+	}
+}
+
+// What rules may know of the past: stable from night to night, and bounded.
+func TestPast(t *testing.T) {
+	ctx := context.Background()
+	db := mustOpen(t, tempFile(t))
+	past := func() audit.Past {
+		t.Helper()
+		p, err := db.Past(ctx, "example.org", audit.KindAudit, "here")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	if p := past(); !p.First.IsZero() || p.MXHosts != nil {
+		t.Errorf("out of nothing: %+v", p)
+	}
+	day := 0
+	store := func(n night, records audit.Obs[[]audit.MXRecord]) {
+		t.Helper()
+		n.day = day
+		run := n.run(t)
+		run.Snapshot.Facts.MX.Records = records
+		mustStore(t, db, run)
+		day++
+	}
+	see := func(hosts ...audit.DNSName) audit.Obs[[]audit.MXRecord] {
+		var records []audit.MXRecord
+		for _, h := range hosts {
+			records = append(records, audit.MXRecord{Preference: 10, Host: h})
+		}
+		return audit.See(records, "")
+	}
+	store(night{vantage: "there"}, see("there.example"))
+	store(night{state: audit.Aborted}, see("aborted.example"))
+	store(night{target: "example.net"}, see("net.example"))
+	store(night{}, audit.Dark[[]audit.MXRecord](audit.Reason{Code: audit.Timeout, Text: "No answer."}, ""))
+	if p := past(); !p.First.Equal(night{day: 3}.start()) || p.MXHosts != nil {
+		t.Errorf("after a night in the dark: %+v", p)
+	}
+	store(night{}, see("b.example", "a.example"))
+	store(night{areas: []audit.Area{audit.AreaMX}}, see("c.example"))
+	store(night{}, see(".")) // no mail, RFC 7505
+	want := audit.Past{First: night{day: 3}.start(), MXHosts: []audit.DNSName{"a.example", "b.example", "c.example"}}
+	if d := cmp.Diff(want, past()); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	for i := range audit.PastHosts + 20 {
+		store(night{}, see(audit.DNSName(fmt.Sprintf("h%02d.example", i))))
+	}
+	p := past()
+	if len(p.MXHosts) != audit.PastHosts || !slices.IsSorted(p.MXHosts) || p.MXHosts[0] != "h20.example" || p.MXHosts[49] != "h69.example" {
+		t.Errorf("%d hosts, from %s to %s", len(p.MXHosts), p.MXHosts[0], p.MXHosts[len(p.MXHosts)-1])
+	}
+	store(night{}, see("h69.example")) // a quiet night
+	if d := cmp.Diff(p, past()); d != "" {
+		t.Errorf("a quiet night changes the past (-before +after):\n%s", d)
+	}
+}
