@@ -144,7 +144,13 @@ func (p *program) openForAudit(c *cli.Context, noSave bool) (*store.DB, error) {
 	if errors.As(err, &broken) {
 		broken.Hint = strings.TrimSpace(broken.Hint + " (--no-save audits without a history)")
 	}
-	return db, err
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range db.Notes() {
+		fmt.Fprintln(p.err, "mailaudit: "+report.Screen(note))
+	}
+	return db, nil
 }
 
 func (p *program) auditOptions(c *cli.Context) (auditOptions, error) {
