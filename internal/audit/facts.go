@@ -101,6 +101,8 @@ type Endpoint struct {
 	Host DNSName    `json:"host"`
 	Addr netip.Addr `json:"addr"`
 	Port uint16     `json:"port"`
+	// Mode is how TLS was to come in. Empty: ModeSTARTTLS.
+	Mode Mode `json:"mode,omitempty"`
 	// Connect: Absent is "connection refused", twice.
 	Connect Obs[Nothing] `json:"connect,omitzero"`
 	// Greeting is the first reply, whatever its code.
@@ -117,6 +119,16 @@ type Endpoint struct {
 	// HelloTLS is the reply to EHLO inside TLS.
 	HelloTLS Obs[Hello] `json:"hello_tls,omitzero"`
 }
+
+// Mode is the way a connection is protected.
+type Mode string
+
+// The modes.
+const (
+	ModeSTARTTLS Mode = "starttls" // clear text first, then STARTTLS where it is offered (RFC 3207)
+	ModePlain    Mode = "plain"    // clear text; STARTTLS is noted and not used
+	ModeTLS      Mode = "tls"      // TLS from the first byte (RFC 8314 section 3.3)
+)
 
 // Subject is the stable name of the endpoint: "host[address]:port".
 func (e Endpoint) Subject() string { return EndpointSubject(e.Host, e.Addr, e.Port) }
