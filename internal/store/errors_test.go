@@ -89,6 +89,10 @@ func unusable() map[string]struct {
 			storeNights(t, path, night{})
 			execFile(t, path, "PRAGMA user_version = 99")
 		}, problem: "PATH was written by a newer mailaudit (version 99; this program knows 1); it was left untouched", hint: "upgrade mailaudit, or name another file with --db FILE"},
+		"newer, and not in WAL mode": {make: func(t *testing.T, path string) {
+			storeNights(t, path, night{})
+			execFile(t, path, "PRAGMA journal_mode = DELETE", "PRAGMA user_version = 2")
+		}, problem: "PATH was written by a newer mailaudit (version 2; this program knows 1); it was left untouched", hint: "upgrade mailaudit, or name another file with --db FILE"},
 		"older than anything": {make: func(t *testing.T, path string) {
 			storeNights(t, path, night{})
 			execFile(t, path, "PRAGMA user_version = 0")
@@ -180,6 +184,23 @@ func TestNewerInLog(t *testing.T) {
 		_, err = open(ctx, copied)
 		var e *Error
 		if !errors.As(err, &e) || !strings.Contains(e.Problem, "newer mailaudit (version 2;") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// A log that cannot be opened, here because it is a directory.
+func TestLogCannotBeOpened(t *testing.T) {
+	path := tempFile(t)
+	storeNights(t, path, night{})
+	err := os.Mkdir(path+"-wal", 0o700)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, open := range map[string]func(context.Context, string) (*DB, error){"Open": Open, "OpenRead": OpenRead} {
+		_, err = open(context.Background(), path)
+		var e *Error
+		if !errors.As(err, &e) || e.Problem != path+" cannot be opened, or its -wal or -shm file cannot" {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

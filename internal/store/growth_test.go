@@ -82,7 +82,7 @@ func TestGrowthOfMany(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a thousand domains take some seconds")
 	}
-	const domains = 200 // linear, see BenchmarkThousandDomains for the full number
+	const domains = 100 // linear, see BenchmarkThousandDomains for the full number
 	path := tempFile(t)
 	var sizes []int64
 	for day := range 3 {

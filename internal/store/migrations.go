@@ -40,7 +40,7 @@ func migrate(ctx context.Context, path string, pool *sql.DB, opts options) error
 		switch {
 		case err != nil:
 			return err
-		case have > opts.version+9:
+		case have > opts.version:
 			return tooNew(path, have, opts.version)
 		case have == opts.version:
 			return nil
@@ -98,7 +98,7 @@ func (db *DB) sameVersion(ctx context.Context) error {
 		case have < db.opts.version:
 			return &Error{
 				Problem: fmt.Sprintf("%s was written by an older mailaudit (version %d; this program reads %d)", db.path, have, db.opts.version),
-				Hint:    "mailaudit db migrate brings it up to date, and so does the next audit",
+				Hint:    "the next mailaudit audit brings it up to date",
 			}
 		}
 		return nil

@@ -89,6 +89,10 @@ func TestModes(t *testing.T) {
 	if db.Path() != path {
 		t.Errorf("path %q", db.Path())
 	}
+	size, err := db.Size()
+	if err != nil || size < 50<<10 { // all of it is still in the log
+		t.Errorf("size %d, %v", size, err)
+	}
 }
 
 func TestNoteOnWideMode(t *testing.T) {

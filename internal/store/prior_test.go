@@ -1,13 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"mailaudit/internal/audit"
 )
@@ -81,7 +82,7 @@ func TestVerdicts(t *testing.T) {
 			if c.status != "" {
 				want[audit.Key{Rule: "tls.version", Subject: "host"}] = audit.Verdict{Status: c.status, Severity: c.severity, Run: c.run, Since: runs[c.since-1].Started}
 			}
-			if d := cmp.Diff(want, prior.Verdicts); d != "" {
+			if d := gocmp.Diff(want, prior.Verdicts); d != "" {
 				t.Errorf("(-want +got)\n%s", d)
 			}
 		})
@@ -144,6 +145,35 @@ func TestPriorOf(t *testing.T) {
 	}
 }
 
+// What a run was compared with when it was made can be had again later.
+func TestPriorBefore(t *testing.T) {
+	ctx := context.Background()
+	db := mustOpen(t, tempFile(t))
+	var runs []*audit.Run
+	var then []audit.Prior
+	for i, n := range []night{{vantage: "there"}, {}, {drift: 1}, {vantage: "there"}, {state: audit.Aborted}, {areas: audit.Areas()[:1]}, {drift: 2}} {
+		n.day, n.few = i, true
+		prior, err := db.Prior(ctx, "example.org", audit.KindAudit, cmp.Or(n.vantage, "here"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		then = append(then, prior)
+		runs = append(runs, mustStore(t, db, n.run(t)))
+	}
+	for i, run := range runs {
+		got, err := db.PriorBefore(ctx, run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := gocmp.Diff(then[i], got, domains(), addresses()); d != "" {
+			t.Errorf("before run %d (-then +now):\n%s", run.ID, d)
+		}
+	}
+	if then[1].OtherVantage != true || then[6].Base.ID != 6 {
+		t.Error("the story does not test what it should")
+	}
+}
+
 // What rules may know of the past: stable from night to night, and bounded.
 func TestPast(t *testing.T) {
 	ctx := context.Background()
@@ -186,7 +216,7 @@ func TestPast(t *testing.T) {
 	store(night{areas: []audit.Area{audit.AreaMX}}, see("c.example"))
 	store(night{}, see(".")) // no mail, RFC 7505
 	want := audit.Past{First: night{day: 3}.start(), MXHosts: []audit.DNSName{"a.example", "b.example", "c.example"}}
-	if d := cmp.Diff(want, past()); d != "" {
+	if d := gocmp.Diff(want, past()); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 	for i := range audit.PastHosts + 20 {
@@ -197,7 +227,7 @@ func TestPast(t *testing.T) {
 		t.Errorf("%d hosts, from %s to %s", len(p.MXHosts), p.MXHosts[0], p.MXHosts[len(p.MXHosts)-1])
 	}
 	store(night{}, see("h69.example")) // a quiet night
-	if d := cmp.Diff(p, past()); d != "" {
+	if d := gocmp.Diff(p, past()); d != "" {
 		t.Errorf("a quiet night changes the past (-before +after):\n%s", d)
 	}
 }

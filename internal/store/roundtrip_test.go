@@ -264,6 +264,57 @@ func TestSidecars(t *testing.T) {
 	mustClean(t, db)
 }
 
+// A change that no rule minds is a change all the same.
+func TestFactsAloneChange(t *testing.T) {
+	ctx := context.Background()
+	db := mustOpen(t, tempFile(t))
+	mustStore(t, db, night{}.run(t))
+	run := night{day: 1}.run(t)
+	run.Snapshot.Facts.SMTP[0].TLS.Value.Cipher = "TLS_CHACHA20_POLY1305_SHA256"
+	mustStore(t, db, run)
+	mustStore(t, db, night{day: 2}.run(t)) // and back
+	mustStore(t, db, night{day: 3}.run(t))
+	infos, err := db.Runs(ctx, Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{false, true, true, true} {
+		if infos[i].Changed != want {
+			t.Errorf("run %d: changed %v, want %v", infos[i].ID, infos[i].Changed, want)
+		}
+	}
+	if n := column(t, db.sql, "SELECT count(*) FROM blobs JOIN fact_parts ON blob = id WHERE name = 'smtp' GROUP BY name")[0]; n != "2" {
+		t.Errorf("%s forms of the smtp part are kept, want 2", n)
+	}
+	mustClean(t, db)
+}
+
+// Runs that cannot be a link of their stream get one of their own, in which
+// nothing is open.
+func TestSoloStreams(t *testing.T) {
+	db := mustOpen(t, tempFile(t))
+	late := night{day: 0, drift: 3}.run(t)
+	mustBegin(t, db, late)
+	mustStore(t, db, night{day: 1}.run(t))
+	mustStore(t, db, night{day: 2, state: audit.Aborted}.run(t))
+	mustFinish(t, db, late) // after a younger run of its stream
+	mustStore(t, db, night{day: 3}.run(t))
+	for query, want := range map[string]string{
+		"SELECT group_concat(solo) FROM (SELECT solo FROM streams ORDER BY id)":                                "0,3,1",
+		"SELECT count(*) FROM spans WHERE last_run IS NULL AND stream <> 1":                                    "0",
+		"SELECT count(*) FROM history WHERE now AND stream <> 1":                                               "0",
+		"SELECT group_concat(DISTINCT first_run || '-' || last_run) FROM history WHERE stream = 1":             "2-4",
+		"SELECT count(*) FROM verdicts WHERE stream = (SELECT id FROM streams WHERE solo = 3)":                 "0",
+		"SELECT sum(changed) FROM runs WHERE stream <> 1":                                                      "0",
+		"SELECT count(*) > 0 FROM verdicts WHERE NOT now AND stream = (SELECT id FROM streams WHERE solo = 1)": "1",
+	} {
+		if got := column(t, db.sql, query)[0]; got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+	mustClean(t, db)
+}
+
 func TestRuns(t *testing.T) {
 	ctx := context.Background()
 	db := mustOpen(t, tempFile(t))
