@@ -128,7 +128,7 @@ func (a *Auditor) begin(ctx context.Context, req Request, started time.Time) (*a
 	if a.Store == nil {
 		return run, audit.Prior{}, nil
 	}
-	prior, err := a.Store.Prior(ctx, run.Target, run.Kind, req.Vantage)
+	prior, err := a.Store.Prior(ctx, run.Target, run.Kind, req.Vantage, req.Plan.Scope.Areas)
 	if err != nil {
 		return nil, audit.Prior{}, fmt.Errorf("read the history: %w", err)
 	}

@@ -177,7 +177,7 @@ func (m *model) compareAt(t *testing.T, db *DB, target, vantage string) {
 	if d := cmp.Diff(m.past(target, vantage), past); d != "" {
 		t.Fatalf("past of %s from %s (-want +got):\n%s", target, vantage, d)
 	}
-	prior, err := db.Prior(ctx, target, audit.KindAudit, vantage)
+	prior, err := db.Prior(ctx, target, audit.KindAudit, vantage, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -13,42 +14,87 @@ import (
 )
 
 // Prior returns what a new run of the target is compared with: the last
-// complete run of the same kind from the same vantage, of any scope; for want
-// of one the last from any other vantage. Its Base is nil when there is none.
-func (db *DB) Prior(ctx context.Context, target string, kind audit.Kind, vantage string) (audit.Prior, error) {
-	return db.priorBefore(ctx, target, kind, vantage, math.MaxInt64)
+// complete run of the same kind from the same vantage; for want of one the
+// last from any other vantage. Runs that looked at all of the given areas come
+// first: after a narrower run (--only mx) the next full one is compared with
+// the last full one, or a fault that came in between would never be told. Base
+// is nil when there is no run at all.
+func (db *DB) Prior(ctx context.Context, target string, kind audit.Kind, vantage string, areas []audit.Area) (audit.Prior, error) {
+	return db.priorBefore(ctx, target, kind, vantage, areas, math.MaxInt64)
 }
 
 // PriorBefore is what a stored run was compared with when it was made: Prior
 // as it stood then.
 func (db *DB) PriorBefore(ctx context.Context, run *audit.Run) (audit.Prior, error) {
-	return db.priorBefore(ctx, run.Target, run.Kind, run.Snapshot.Vantage.Name, run.ID)
+	s := run.Snapshot
+	return db.priorBefore(ctx, run.Target, run.Kind, s.Vantage.Name, s.Scope.Areas, run.ID)
 }
 
-func (db *DB) priorBefore(ctx context.Context, target string, kind audit.Kind, vantage string, before int64) (audit.Prior, error) {
+func (db *DB) priorBefore(ctx context.Context, target string, kind audit.Kind, vantage string, areas []audit.Area, before int64) (audit.Prior, error) {
 	var prior audit.Prior
 	err := db.read(ctx, func(tx *sql.Tx) error {
 		prior = audit.Prior{}
-		var same, other sql.NullInt64
-		err := tx.QueryRowContext(ctx, `WITH last AS (
-				SELECT vantage, (SELECT max(id) FROM runs WHERE stream = s.id AND state = 'complete' AND id < ?) AS run
-				FROM streams s WHERE target = ? AND kind = ?)
-			SELECT max(run) FILTER (WHERE vantage = ?), max(run) FROM last`, before, target, string(kind), vantage).Scan(&same, &other)
-		if err != nil || !other.Valid {
+		bases, err := loadBases(ctx, tx, target, kind, before)
+		if err != nil || len(bases) == 0 {
 			return err
 		}
-		base := same.Int64
-		if !same.Valid {
-			base = other.Int64
-		}
-		prior, err = db.priorOf(ctx, tx, base)
-		prior.OtherVantage = !same.Valid
+		best := slices.MaxFunc(bases, func(a, b base) int {
+			return cmp.Or(cmp.Compare(a.worth(vantage, areas), b.worth(vantage, areas)), cmp.Compare(a.run, b.run))
+		})
+		prior, err = db.priorOf(ctx, tx, best.run)
+		prior.OtherVantage = best.vantage != vantage
 		return err
 	})
 	if err != nil {
 		return audit.Prior{}, err
 	}
 	return prior, nil
+}
+
+// base is the last complete run of a stream.
+type base struct {
+	vantage string
+	scope   audit.Scope
+	run     int64
+}
+
+// worth orders bases: the same vantage before all else, then what looked at
+// all of the areas.
+func (b base) worth(vantage string, areas []audit.Area) int {
+	w := 0
+	if b.vantage == vantage {
+		w += 2
+	}
+	if !slices.ContainsFunc(areas, func(a audit.Area) bool { return !b.scope.Has(a) }) {
+		w++
+	}
+	return w
+}
+
+// loadBases lists the last complete run before a run id of every stream.
+func loadBases(ctx context.Context, tx *sql.Tx, target string, kind audit.Kind, before int64) ([]base, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT s.vantage, c.json,
+			(SELECT max(id) FROM runs WHERE stream = s.id AND state = 'complete' AND id < ?) AS last
+		FROM streams s JOIN scopes c ON c.id = s.scope WHERE s.target = ? AND s.kind = ? AND last IS NOT NULL`,
+		before, target, string(kind))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []base
+	for rows.Next() {
+		var b base
+		var scope string
+		err = rows.Scan(&b.vantage, &scope, &b.run)
+		if err == nil {
+			err = json.Unmarshal([]byte(scope), &b.scope)
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+	}
+	return out, rows.Err()
 }
 
 // PriorOf is Prior with a named base. A base that does not exist or is not

@@ -74,7 +74,7 @@ func TestVerdicts(t *testing.T) {
 		t.Run(c.why, func(t *testing.T) {
 			db := mustOpen(t, tempFile(t))
 			runs := story(t, db, c.runs)
-			prior, err := db.Prior(context.Background(), "example.org", audit.KindAudit, "here")
+			prior, err := db.Prior(context.Background(), "example.org", audit.KindAudit, "here", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -99,7 +99,9 @@ func TestBase(t *testing.T) {
 		{"aborted runs are no base", "pass pass@x", 1, false},
 		{"our own eyes before newer ones", "pass pass@there", 1, false},
 		{"other eyes for want of ours", "pass@there pass@there pass@x", 2, true},
-		{"a narrower run is a base", "pass pass@mx", 2, false},
+		{"a narrower run is no base for a full one", "pass pass@mx", 1, false},
+		{"unless there is none other", "pass@mx", 1, false},
+		{"our own eyes before a wider view", "pass@mx pass@there", 1, false},
 		{"nothing", "", 0, false},
 		{"nothing complete", "pass@x", 0, false},
 	}
@@ -107,7 +109,7 @@ func TestBase(t *testing.T) {
 		t.Run(c.why, func(t *testing.T) {
 			db := mustOpen(t, tempFile(t))
 			story(t, db, c.runs)
-			prior, err := db.Prior(context.Background(), "example.org", audit.KindAudit, "here")
+			prior, err := db.Prior(context.Background(), "example.org", audit.KindAudit, "here", audit.Areas())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +120,7 @@ func TestBase(t *testing.T) {
 			if base != c.base || prior.OtherVantage != c.other {
 				t.Errorf("base %d, other vantage %v; want %d, %v", base, prior.OtherVantage, c.base, c.other)
 			}
-			none, err := db.Prior(context.Background(), "example.org", "smtp", "here")
+			none, err := db.Prior(context.Background(), "example.org", "smtp", "here", nil)
 			if err != nil || none.Base != nil {
 				t.Errorf("another kind has the base %v (%v)", none.Base, err)
 			}
@@ -153,7 +155,7 @@ func TestPriorBefore(t *testing.T) {
 	var then []audit.Prior
 	for i, n := range []night{{vantage: "there"}, {}, {drift: 1}, {vantage: "there"}, {state: audit.Aborted}, {areas: audit.Areas()[:1]}, {drift: 2}} {
 		n.day, n.few = i, true
-		prior, err := db.Prior(ctx, "example.org", audit.KindAudit, cmp.Or(n.vantage, "here"))
+		prior, err := db.Prior(ctx, "example.org", audit.KindAudit, cmp.Or(n.vantage, "here"), n.run(t).Snapshot.Scope.Areas)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +171,7 @@ func TestPriorBefore(t *testing.T) {
 			t.Errorf("before run %d (-then +now):\n%s", run.ID, d)
 		}
 	}
-	if then[1].OtherVantage != true || then[6].Base.ID != 6 {
+	if then[1].OtherVantage != true || then[5].Base.ID != 3 || then[6].Base.ID != 3 {
 		t.Error("the story does not test what it should")
 	}
 }

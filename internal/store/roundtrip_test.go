@@ -102,7 +102,7 @@ func TestRunningRun(t *testing.T) {
 	if !errors.As(err, &input) {
 		t.Errorf("Latest while it runs: %v", err)
 	}
-	prior, err := db.Prior(ctx, run.Target, run.Kind, "here")
+	prior, err := db.Prior(ctx, run.Target, run.Kind, "here", nil)
 	if err != nil || prior.Base != nil || len(prior.Verdicts) != 0 {
 		t.Errorf("Prior while it runs: %v, %v", prior.Base, err)
 	}
