@@ -35,6 +35,7 @@ const (
 	Incomplete  Code = "incomplete"   // the chain stops before a root: an issuer was not sent
 	Untrusted   Code = "untrusted"    // the chain leads to a root and breaks a rule on the way
 	OtherName   Code = "other-name"   // the certificate names other hosts, or none
+	Revoked     Code = "revoked"      // a DKIM key that was withdrawn (RFC 6376 3.6.1)
 )
 
 // Reasons for Unknown.
