@@ -94,7 +94,8 @@ type Forward struct {
 }
 
 // Endpoint is one SMTP server address as it answered from here. Its fields
-// follow the dialogue; what comes after a step that failed is NotTried
+// follow the dialogue of ModeSTARTTLS (in ModeTLS the handshake comes before
+// the greeting, and HelloTLS is the only EHLO); what comes after a step that failed is NotTried
 // (not-applicable) when the failure is the server's, and Unknown when it is
 // not known.
 type Endpoint struct {
@@ -143,7 +144,7 @@ type Greeting struct {
 	Code  int    `json:"code"`
 	Name  Raw    `json:"name,omitempty"` // the first word: the server's name for itself
 	Lines []Raw  `json:"lines"`          // the text of each line in stable form, see Stabilizer
-	Delay Bucket `json:"delay"`          // from the connection to the end of the greeting
+	Delay Bucket `json:"delay"`          // from the connection (or its handshake, in ModeTLS) to the end of the greeting
 }
 
 // Bucket is a duration made coarse enough not to change by itself.

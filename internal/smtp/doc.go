@@ -25,16 +25,36 @@
 //	C: QUIT
 //	S: 221 bye
 //
-// These five commands are all that is ever sent: no MAIL, no AUTH, no
-// padding, no pipelining.
+// That is mode starttls, and the way between mail hosts. A [Target] may ask
+// for two others. In mode plain the conversation ends after the first EHLO:
+// whether STARTTLS is listed is noted, and it is not used. In mode tls, which
+// is how clients submit mail on port 465 (RFC 8314 section 3.3), the TLS
+// handshake comes before the first word, and greeting, EHLO and QUIT are said
+// inside. The order in which each mode learns the facts:
+//
+//	           connect  greeting  EHLO  STARTTLS?  TLS  EHLO inside
+//	starttls      1        2        3       4       5        6
+//	plain         1        2        3       4
+//	tls           1        3                        2        4
+//
+// A server of one kind met in the mode of the other is not broken. One that
+// waits for a ClientHello stays silent until the time for a greeting is over,
+// unless it loses patience with an alert, which gives it away; one that greets
+// in clear is recognised by that. Both are unknown, with the mode to try. And
+// in mode tls TLS is called broken only where the server has sent some of it:
+// one that just closes may not want us.
+//
+// EHLO, HELO, STARTTLS and QUIT are all that is ever sent: no MAIL, no AUTH,
+// no padding, no pipelining.
 //
 // The first digit of a code tells success (2), a wish for more (3), a
 // temporary failure (4) and a lasting one (5). A 4xx says nothing about the
 // server but that it was busy: it is always [audit.Unknown]. So are silence,
 // resets and whatever is our own fault. What says "no" for good (connection
-// refused, EHLO refused, STARTTLS not offered, declined or broken) is believed
-// only when a second, clean connection some seconds later says the same: pools
-// behind one address differ, and front ends offer less to strangers.
+// refused, EHLO refused, STARTTLS not offered or declined, TLS broken) is
+// believed only when a second, clean connection some seconds later says the
+// same: pools behind one address differ, and front ends offer less to
+// strangers.
 //
 // Servers are strangers. Every reply is bounded in bytes, in lines and in
 // time by a reader of our own: net/textproto, under net/smtp, reads an endless

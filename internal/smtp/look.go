@@ -7,63 +7,40 @@ import (
 	"mailaudit/internal/audit"
 )
 
-// step is one step of the dialogue, in its order.
-type step int
-
-const (
-	stepConnect step = iota
-	stepGreeting
-	stepHello
-	stepStartTLS // is it offered
-	stepTLS      // the command and the handshake
-	stepHelloTLS
-	stepDone
-)
-
-// String names the question of a step within a sentence.
-func (s step) String() string {
-	switch s {
-	case stepConnect:
-		return "whether the port answers"
-	case stepGreeting:
-		return "the greeting"
-	case stepHello:
-		return "the reply to EHLO"
-	case stepStartTLS:
-		return "whether STARTTLS is offered"
-	case stepTLS:
-		return "whether TLS comes up"
-	case stepHelloTLS:
-		return "the reply to EHLO inside TLS"
-	}
-	return "nothing"
-}
-
 // manner is in which way a look ended.
 type manner int
 
 const (
 	dark     manner = iota // the step could not be observed; later ones hang on it
 	shut                   // the reason holds for every later step as well
-	moot                   // this step and all later ones have no meaning
+	moot                   // this step and all later ones have no meaning: the greeting says that there is no mail host (521)
 	negative               // the server said no: Absent, once a second look agrees
 )
 
 // look is what one connection showed. The dialogue is a line: every step
 // before end was seen, end is where it stopped and how says in which way.
 type look struct {
+	line []act // of the mode
+
 	greeting audit.Greeting
 	hello    audit.Hello
 	helo     audit.Obs[audit.Hello] // made only where EHLO was refused
 	tls      audit.TLS
 	helloTLS audit.Hello
 
-	end   step // stepDone: everything was seen
-	how   manner
-	why   audit.Reason
-	again bool // a second look may see more, or is needed to believe this one
-	shook bool // the TLS handshake was tried
+	end    int // index in line; behind its end: everything was seen
+	how    manner
+	why    audit.Reason
+	again  bool // a second look may see more, or is needed to believe this one
+	shrink bool // the handshake failed, and a smaller ClientHello may not
 }
+
+// complete reports whether every step was seen.
+func (l look) complete() bool { return l.end == len(l.line) }
+
+// refusal reports whether the server said no for good, which needs a second
+// look that agrees.
+func (l look) refusal() bool { return l.how == negative || l.how == moot }
 
 // merge makes one look of two at the same endpoint.
 //
@@ -73,16 +50,16 @@ type look struct {
 func merge(a, b look) look {
 	switch {
 	// "Declined" and "broken" at the same step are two answers, not one.
-	case a.end == b.end && a.how == negative && b.how == negative && a.why.Code == b.why.Code:
+	case a.end == b.end && a.refusal() && a.how == b.how && a.why.Code == b.why.Code:
 		a.helo = agree(a.helo, b.helo)
 		return a
 	case b.end > a.end, b.end == a.end && a.how != negative && b.how == negative:
 		a, b = b, a
 	}
-	if a.end == stepDone || a.how != negative {
+	if a.complete() || !a.refusal() {
 		return a
 	}
-	if b.how == negative {
+	if b.refusal() {
 		return a.doubt(audit.Disagree)
 	}
 	return a.doubt(audit.Once)
@@ -93,6 +70,9 @@ func (l look) doubt(code audit.Code) look {
 	text := "seen once and not confirmed: "
 	if code == audit.Disagree {
 		text = "two connections gave two answers, one of them being: "
+	}
+	if l.how == moot {
+		l.end-- // the greeting itself is what was said
 	}
 	l.how, l.why = dark, audit.Reason{Code: code, Text: text + l.why.Text}
 	if l.helo.State == audit.Absent {
@@ -116,39 +96,63 @@ func agree(a, b audit.Obs[audit.Hello]) audit.Obs[audit.Hello] {
 
 // endpoint writes a look down as observations.
 func (l look) endpoint(t Target) audit.Endpoint {
-	plain := "nc " + t.Addr.String() + " " + strconv.Itoa(int(t.Port))
-	secure := "openssl s_client -starttls smtp -connect " +
-		audit.ShellQuote(netip.AddrPortFrom(t.Addr, t.Port).String())
-	if name := serverName(t.Host); name != "" {
-		secure += " -servername " + audit.ShellQuote(name)
+	plain, secure := commands(t)
+	talk := plain // how to see the greeting
+	if t.Mode == audit.ModeTLS {
+		talk = secure
 	}
-	e := audit.Endpoint{
-		Host: t.Host, Addr: t.Addr, Port: t.Port,
+	return audit.Endpoint{
+		Host: t.Host, Addr: t.Addr, Port: t.Port, Mode: t.Mode,
 		Connect:  observe(l, stepConnect, audit.Nothing{}, plain),
-		Greeting: observe(l, stepGreeting, l.greeting, plain),
+		Greeting: observe(l, stepGreeting, l.greeting, talk),
 		Hello:    observe(l, stepHello, l.hello, plain),
+		Helo:     l.replyToHELO(plain),
 		StartTLS: observe(l, stepStartTLS, audit.Nothing{}, plain),
 		TLS:      observe(l, stepTLS, l.tls, secure),
 		HelloTLS: observe(l, stepHelloTLS, l.helloTLS, secure),
 	}
+}
+
+// replyToHELO is the observation of HELO, which is no step of its own. What
+// HELO shows inside TLS explains the reply to EHLO and is no fact.
+func (l look) replyToHELO(via string) audit.Obs[audit.Hello] {
+	at := place(l.line, stepHello)
 	switch {
+	case at < 0:
+		return leftOut[audit.Hello](stepHello)
 	case l.helo.State != audit.NotTried:
-		e.Helo = l.helo
-		e.Helo.Via = plain
-	case l.end > stepHello:
-		e.Helo = audit.NA[audit.Hello]("EHLO was accepted")
-	default:
-		e.Helo = after[audit.Hello](l, plain)
+		out := l.helo
+		out.Via = via
+		return out
+	case at < l.end:
+		return audit.NA[audit.Hello]("EHLO was accepted")
 	}
-	return e
+	return after[audit.Hello](l, via)
+}
+
+// commands are the ways to repeat by hand what was seen in clear and inside
+// TLS.
+func commands(t Target) (plain, secure string) {
+	plain = "nc " + t.Addr.String() + " " + strconv.Itoa(int(t.Port))
+	secure = "openssl s_client"
+	if t.Mode != audit.ModeTLS {
+		secure += " -starttls smtp"
+	}
+	secure += " -connect " + audit.ShellQuote(netip.AddrPortFrom(t.Addr, t.Port).String())
+	if name := serverName(t.Host); name != "" {
+		secure += " -servername " + audit.ShellQuote(name)
+	}
+	return plain, secure
 }
 
 // observe is the observation of one step: v where it was seen.
 func observe[T any](l look, s step, v T, via string) audit.Obs[T] {
-	switch {
-	case s < l.end:
+	switch at := place(l.line, s); {
+	case at < 0:
+		return leftOut[T](s)
+	case at < l.end:
 		return audit.See(v, via)
-	case s > l.end:
+	case at > l.end:
 		return after[T](l, via)
 	case l.how == negative:
 		return audit.None[T](l.why.Code, l.why.Text, via)
@@ -166,21 +170,8 @@ func after[T any](l look, via string) audit.Obs[T] {
 	case moot:
 		return audit.NA[T](l.why.Text)
 	case negative:
-		return audit.NA[T](mootAfter(l.end))
+		return audit.NA[T](mootAfter(l.line[l.end].step))
 	}
 	return audit.Dark[T](audit.Reason{Code: audit.NotLearned,
-		Text: "this depends on an earlier step that is not known: " + l.end.String()}, via)
-}
-
-// mootAfter says why nothing can be asked behind a step that said no.
-func mootAfter(s step) string {
-	switch s {
-	case stepConnect:
-		return "nothing listens on the port"
-	case stepHello:
-		return "without EHLO there is no STARTTLS"
-	case stepStartTLS:
-		return "STARTTLS is not offered"
-	}
-	return "TLS does not come up"
+		Text: "this depends on an earlier step that is not known: " + l.line[l.end].step.String()}, via)
 }

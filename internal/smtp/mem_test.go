@@ -176,6 +176,7 @@ type peer struct {
 	t        testing.TB
 	raw      *memConn
 	conn     net.Conn // raw or TLS
+	shaken   int64    // octets that came until TLS was up
 	heard    []string // every line that came from the client
 	quit     bool     // the last one was QUIT
 	dangling string   // unread bytes of a line
@@ -204,7 +205,7 @@ func (s *peer) greet(lines ...string) {
 	s.send(text[:len(text)-1])
 	time.Sleep(10 * time.Millisecond)
 	s.raw.in.update(func() {
-		if n := s.raw.in.written; n != 0 {
+		if n := s.raw.in.written - s.shaken; n != 0 {
 			s.t.Errorf("the client wrote %d octets before the greeting was complete", n)
 		}
 	})
@@ -251,6 +252,7 @@ func (s *peer) tls(config *tls.Config) {
 		panic(hangUp{})
 	}
 	s.conn = c
+	s.raw.in.update(func() { s.shaken = s.raw.in.written })
 }
 
 // bye serves QUIT, if it comes, and waits for the close.
@@ -346,8 +348,15 @@ func testTarget() Target {
 	return Target{Host: "mx.example.org", Addr: netip.MustParseAddr("192.0.2.25"), Port: 25}
 }
 
-// summary is the states of an endpoint in a line: a letter for seen (S) and
-// not applicable (n), the code otherwise, with ! before an Absent.
+// in is the target in a mode.
+func (t Target) in(m audit.Mode) Target {
+	t.Mode = m
+	return t
+}
+
+// summary is the states of an endpoint in a line: a letter for seen (S), not
+// applicable (n) and not asked (-), the code otherwise, with ! before an
+// Absent.
 func summary(e audit.Endpoint) string {
 	return strings.Join([]string{
 		brief(e.Connect), brief(e.Greeting), brief(e.Hello), brief(e.Helo),
@@ -361,6 +370,8 @@ func brief[T any](o audit.Obs[T]) string {
 		return "S"
 	case o.State == audit.NotTried && o.Why.Code == audit.NotApplicable && o.Why.Text != "":
 		return "n"
+	case o.State == audit.NotTried && o.Why == (audit.Reason{Code: audit.NotAsked, Text: "mode plain: TLS was not tried"}):
+		return "-"
 	case o.Why.Text == "" || o.Why.Code == "" || o.State == audit.NotTried:
 		return fmt.Sprintf("BAD(%s %+v)", o.State, o.Why)
 	case o.State == audit.Absent:

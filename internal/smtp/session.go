@@ -2,15 +2,11 @@ package smtp
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net"
 	"net/netip"
-	"os"
 	"time"
 
 	"mailaudit/internal/audit"
-	"mailaudit/internal/dial"
 )
 
 // session is one connection while it is open.
@@ -20,9 +16,10 @@ type session struct {
 	t       Target
 	classic bool // offer only key exchange groups from before post-quantum
 
-	raw       net.Conn // the TCP connection
-	secure    *watched // raw as TLS sees it; nil before the handshake
-	conn      net.Conn // raw, or TLS over it
+	raw       net.Conn    // the TCP connection; nil before there is one
+	stop      func() bool // lets the end of ctx be; false when it has broken raw
+	secure    *watched    // raw as TLS sees it; nil before the handshake
+	conn      net.Conn    // raw, or TLS over it
 	in        *reader
 	stable    *audit.Stabilizer
 	connected time.Time
@@ -40,32 +37,39 @@ func (p *Prober) look(ctx context.Context, t Target, n int, classic bool) (look,
 	s.rec = audit.Session{
 		Endpoint: audit.EndpointSubject(t.Host, t.Addr, t.Port), N: n, Started: now.UTC(),
 	}
+	s.look.line = acts(t.Mode)
 	s.run()
 	s.rec.Outcome = s.look.why.Text
-	if s.look.end == stepDone {
+	if s.look.complete() {
 		s.rec.Outcome = "complete"
 	}
 	s.rec.Lines = s.log.lines
 	return s.look, s.rec
 }
 
+// run plays the acts of the mode until one of them ends the dialogue.
 func (s *session) run() {
-	if !s.connect() {
-		return
+	for !s.look.complete() && s.look.line[s.look.end].play(s) {
+		s.look.end++
 	}
-	// The end of ctx breaks whatever read or write is going on.
-	stop := context.AfterFunc(s.ctx, func() { s.raw.Close() })
-	if s.greet() && s.ehlo() && s.offered() && s.startTLS() && s.handshake() && s.ehloTLS() {
-		s.look.end = stepDone
+	if s.raw != nil {
+		s.leave()
 	}
-	s.leave(stop)
 }
 
-// fail ends the look at a step. It returns false, for the steps to return.
-func (s *session) fail(end step, how manner, code audit.Code, text string) bool {
-	s.look.end, s.look.how, s.look.why = end, how, audit.Reason{Code: code, Text: text}
+// fail ends the look at the present step. It returns false, for the acts to
+// return.
+func (s *session) fail(how manner, code audit.Code, text string) bool {
+	s.look.how, s.look.why = how, audit.Reason{Code: code, Text: text}
 	s.look.again = how == negative
 	return false
+}
+
+// turnedAway ends the look at the step behind the present one, which was seen
+// and says that there is no going on.
+func (s *session) turnedAway(how manner, code audit.Code, text string) bool {
+	s.look.end++
+	return s.fail(how, code, text)
 }
 
 // lap notes how long a step took.
@@ -84,13 +88,15 @@ func (s *session) connect() bool {
 		if why.Code == audit.ConnRefused {
 			how = negative
 		}
-		s.fail(stepConnect, how, why.Code, why.Text)
+		s.fail(how, why.Code, why.Text)
 		// A lost SYN or a full queue may be luck; what we ourselves decided
 		// and what our own network says will be the same in five seconds.
 		s.look.again = how == negative || why.Code == audit.Timeout || why.Code == audit.Reset
 		return false
 	}
-	s.raw, s.conn, s.connected = conn, conn, time.Now()
+	s.raw, s.conn, s.in, s.connected = conn, conn, &reader{src: conn}, time.Now()
+	// The end of ctx breaks whatever read or write is going on.
+	s.stop = context.AfterFunc(s.ctx, func() { conn.Close() })
 	s.stable = s.p.cfg.Stable
 	local, err := netip.ParseAddrPort(conn.LocalAddr().String())
 	if err == nil {
@@ -109,63 +115,76 @@ func (s *session) deadline(limit time.Duration) {
 	_ = s.conn.SetDeadline(at)
 }
 
-// greet reads the whole greeting (RFC 5321 section 3.1). Nothing has been
-// written yet.
+// greet reads the whole greeting (RFC 5321 section 3.1). No command has been
+// written yet. A server that waits for a ClientHello says nothing at all, and
+// an alert or a record of its own at most: to write first, in the hope of
+// finding that out, would be to speak before a greeting.
 func (s *session) greet() bool {
 	took := lap(&s.rec.Greeting)
-	s.in = &reader{src: s.conn}
 	s.deadline(s.p.cfg.Limits.Greeting)
 	rp, why, ok := s.read("the greeting")
 	took()
 	if !ok {
-		if why.Code == audit.Malformed {
+		switch {
+		case why.Code == audit.Malformed && s.secure == nil && len(rp.lines) == 1 && isRecord([]byte(rp.lines[0])):
+			why = audit.Reason{Code: audit.NotSMTP, Text: "what answers speaks TLS from the first byte: try mode tls"}
+		case why.Code == audit.Malformed:
 			why = audit.Reason{Code: audit.NotSMTP, Text: "what answers does not speak SMTP: it does not begin with a reply code"}
 		}
-		return s.fail(stepGreeting, dark, why.Code, why.Text)
+		return s.fail(dark, why.Code, why.Text)
 	}
-	s.look.greeting = newGreeting(rp, time.Since(s.connected), s.stable)
+	s.look.greeting = newGreeting(rp, s.rec.Greeting, s.stable)
 	switch {
 	case rp.class() == 2:
 		return true
 	case rp.class() == 4:
-		return s.fail(stepHello, shut, audit.TempFail, "the greeting turned this connection away for the time being (4xx)")
+		return s.turnedAway(shut, audit.TempFail, "the greeting turned this connection away for the time being (4xx)")
 	case rp.code == 521:
-		s.fail(stepHello, moot, audit.NotApplicable, "the host takes no mail (a 521 greeting, RFC 7504)")
+		s.turnedAway(moot, audit.NotApplicable, "the host takes no mail (a 521 greeting, RFC 7504)")
 		s.look.again = true // said of the host for good, so worth asking twice
 		return false
 	case rp.class() == 5:
-		return s.fail(stepHello, shut, audit.RefusedUs, "the greeting refused this connection (5xx), which may be about our address")
+		return s.turnedAway(shut, audit.RefusedUs, "the greeting refused this connection (5xx), which may be about our address")
 	}
 	s.fit = false
-	return s.fail(stepHello, shut, audit.OutOfStep, "the greeting has a code that no greeting has")
+	return s.turnedAway(shut, audit.OutOfStep, "the greeting has a code that no greeting has")
 }
 
-// ehlo names us and learns the service extensions (RFC 5321 section 3.2).
-func (s *session) ehlo() bool {
-	took := lap(&s.rec.EHLO)
-	rp, why, ok := s.ask("EHLO "+s.p.cfg.HELO, "the reply to EHLO")
+// ehlo names us and learns the service extensions, in clear.
+func (s *session) ehlo() bool { return s.introduce("EHLO", "HELO", &s.rec.EHLO, &s.look.hello) }
+
+// ehloInside is the same where TLS was there from the first byte.
+func (s *session) ehloInside() bool {
+	return s.introduce("EHLO inside TLS", "HELO inside TLS", &s.rec.EHLOTLS, &s.look.helloTLS)
+}
+
+// introduce says the first EHLO of a connection (RFC 5321 section 3.2). The
+// commands are given as sentences call them; what is learnt goes into hello.
+func (s *session) introduce(ehlo, helo string, lasted *time.Duration, hello *audit.Hello) bool {
+	took := lap(lasted)
+	rp, why, ok := s.ask("EHLO "+s.p.cfg.HELO, "the reply to "+ehlo)
 	took()
 	switch {
 	case !ok:
-		s.fail(stepHello, dark, why.Code, why.Text)
+		s.fail(dark, why.Code, why.Text)
 		// Some front ends cut the first connection of a stranger.
 		s.look.again = why.Code == audit.Reset
 		return false
 	case rp.code == 250:
-		s.look.hello = newHello(rp, s.p.cfg.HELO, s.stable)
+		*hello = newHello(rp, s.p.cfg.HELO, s.stable)
 		return true
 	case rp.class() == 5:
-		return s.helo(rp.code)
+		return s.helo(rp.code, ehlo, helo)
 	}
-	why = s.misfit(rp, "EHLO")
-	return s.fail(stepHello, dark, why.Code, why.Text)
+	why = s.misfit(rp, ehlo)
+	return s.fail(dark, why.Code, why.Text)
 }
 
 // helo tries the older command after a 5xx to EHLO. 500 and 502 say that EHLO
 // is not known; any other code may be about our name or address, unless HELO
 // with the same name is welcome.
-func (s *session) helo(code int) bool {
-	rp, why, ok := s.ask("HELO "+s.p.cfg.HELO, "the reply to HELO")
+func (s *session) helo(code int, ehlo, helo string) bool {
+	rp, why, ok := s.ask("HELO "+s.p.cfg.HELO, "the reply to "+helo)
 	switch {
 	case !ok:
 		s.look.helo = audit.Dark[audit.Hello](why, "")
@@ -177,12 +196,12 @@ func (s *session) helo(code int) bool {
 		s.look.helo = audit.Dark[audit.Hello](audit.Reason{Code: audit.RefusedUs,
 			Text: "HELO was refused (5xx), which may be about our name or address"}, "")
 	default:
-		s.look.helo = audit.Dark[audit.Hello](s.misfit(rp, "HELO"), "")
+		s.look.helo = audit.Dark[audit.Hello](s.misfit(rp, helo), "")
 	}
 	if s.look.helo.State == audit.Seen || unknownCommand(code) {
-		return s.fail(stepHello, negative, audit.Declined, "the server refuses EHLO (5xx)")
+		return s.fail(negative, audit.Declined, "the server refuses "+ehlo+" (5xx)")
 	}
-	return s.fail(stepHello, dark, audit.RefusedUs, "EHLO was refused (5xx), which may be about our name or address")
+	return s.fail(dark, audit.RefusedUs, ehlo+" was refused (5xx), which may be about our name or address")
 }
 
 // unknownCommand reports whether a code says "no such command" rather than
@@ -193,14 +212,17 @@ func unknownCommand(code int) bool { return code == 500 || code == 502 }
 // its last line might list it there, so nothing is concluded from one.
 func (s *session) offered() bool {
 	if why, ok := s.inStep(); !ok {
-		return s.fail(stepStartTLS, dark, why.Code, why.Text)
+		return s.fail(dark, why.Code, why.Text)
 	}
 	_, ok := s.look.hello.Keyword("STARTTLS")
 	if !ok {
-		return s.fail(stepStartTLS, negative, audit.NotOffered, "STARTTLS is not in the reply to EHLO")
+		return s.fail(negative, audit.NotOffered, "STARTTLS is not in the reply to EHLO")
 	}
 	return true
 }
+
+// upgrade asks for TLS and turns the connection into it.
+func (s *session) upgrade() bool { return s.startTLS() && s.handshake() }
 
 // startTLS asks for TLS (RFC 3207 section 4).
 func (s *session) startTLS() bool {
@@ -209,174 +231,39 @@ func (s *session) startTLS() bool {
 	took()
 	switch {
 	case !ok:
-		return s.fail(stepTLS, dark, why.Code, why.Text)
+		return s.fail(dark, why.Code, why.Text)
 	case rp.code == 220:
 		// What came in clear behind the 220 was put there to be read as if it
 		// had come inside TLS (CVE-2011-0411).
 		why, ok = s.inStep()
 		if !ok {
-			return s.fail(stepTLS, dark, why.Code, "somebody put text in clear behind the reply to STARTTLS")
+			return s.fail(dark, why.Code, "somebody put text in clear behind the reply to STARTTLS")
 		}
 		return true
 	case rp.class() == 5:
-		return s.fail(stepTLS, negative, audit.Declined, "the server lists STARTTLS and declines it (5xx)")
+		return s.fail(negative, audit.Declined, "the server lists STARTTLS and declines it (5xx)")
 	}
 	why = s.misfit(rp, "STARTTLS")
-	return s.fail(stepTLS, dark, why.Code, why.Text)
+	return s.fail(dark, why.Code, why.Text)
 }
 
-// ehloTLS says EHLO again: what was said in clear is forgotten (RFC 3207
+// ehloAgain says EHLO again: what was said in clear is forgotten (RFC 3207
 // section 4.2).
-func (s *session) ehloTLS() bool {
+func (s *session) ehloAgain() bool {
 	took := lap(&s.rec.EHLOTLS)
 	rp, why, ok := s.ask("EHLO "+s.p.cfg.HELO, "the reply to EHLO inside TLS")
 	took()
 	switch {
 	case !ok:
-		return s.fail(stepHelloTLS, dark, why.Code, why.Text)
+		return s.fail(dark, why.Code, why.Text)
 	case rp.code == 250:
 		s.look.helloTLS = newHello(rp, s.p.cfg.HELO, s.stable)
 		return true
 	case unknownCommand(rp.code) || rp.code == 503: // 503: it has not forgotten the first EHLO
-		return s.fail(stepHelloTLS, negative, audit.Declined, "the server refuses EHLO inside TLS (5xx)")
+		return s.fail(negative, audit.Declined, "the server refuses EHLO inside TLS (5xx)")
 	case rp.class() == 5:
-		return s.fail(stepHelloTLS, dark, audit.RefusedUs, "EHLO inside TLS was refused (5xx), which may be about our name or address")
+		return s.fail(dark, audit.RefusedUs, "EHLO inside TLS was refused (5xx), which may be about our name or address")
 	}
 	why = s.misfit(rp, "EHLO inside TLS")
-	return s.fail(stepHelloTLS, dark, why.Code, why.Text)
-}
-
-// misfit is the reason for a reply that is neither a success nor a 5xx.
-func (s *session) misfit(rp reply, command string) audit.Reason {
-	if rp.class() == 4 {
-		return audit.Reason{Code: audit.TempFail, Text: command + " was refused for the time being (4xx)"}
-	}
-	s.fit = false
-	return audit.Reason{Code: audit.OutOfStep, Text: "the reply to " + command + " has a code that does not belong to the command"}
-}
-
-// inStep reports whether all that has come was read as part of a reply. It
-// sees what the last read brought along; what is still on its way shows as a
-// wrong code of the next reply.
-func (s *session) inStep() (audit.Reason, bool) {
-	n := s.in.pending()
-	if n == 0 {
-		return audit.Reason{}, true
-	}
-	s.log.add(server, audit.Raw(s.in.buf[s.in.off:s.in.end]).Clip(maxLine))
-	s.log.add(remark, "this was sent behind the reply, unasked")
-	s.fit = false
-	s.in.off = s.in.end
-	return audit.Reason{Code: audit.OutOfStep, Text: "the server sent replies that belong to no command"}, false
-}
-
-// ask sends one command and reads its reply, within one deadline.
-func (s *session) ask(command, noun string) (reply, audit.Reason, bool) {
-	if why, ok := s.inStep(); !ok {
-		return reply{}, why, false
-	}
-	s.deadline(s.p.cfg.Limits.Reply)
-	s.log.add(client, audit.Raw(command))
-	_, err := io.WriteString(s.conn, command+"\r\n")
-	if err == nil {
-		return s.read(noun)
-	}
-	// Who hangs up on us may have said why before.
-	rp, why, ok := s.read(noun)
-	if ok && rp.class() >= 4 || why.Code == audit.TLSProtocol {
-		return rp, why, ok
-	}
-	s.fit = false
-	return reply{}, s.broken(err, noun), false
-}
-
-// read reads one reply into the transcript.
-func (s *session) read(noun string) (reply, audit.Reason, bool) {
-	rp, err := s.in.reply()
-	for _, line := range rp.lines {
-		s.log.add(server, line)
-	}
-	if rp.mixed {
-		s.log.add(remark, "the lines of this reply differ in their code; that of the last line counts")
-	}
-	if rp.bare {
-		s.log.add(remark, "a line of this reply ends in LF without CR")
-	}
-	if rp.cut {
-		s.log.add(remark, "a line of this reply is longer than what is kept of it")
-	}
-	s.fit = err == nil
-	if err != nil {
-		why := s.broken(err, noun)
-		s.log.add(remark, audit.Raw(why.Text))
-		return rp, why, false
-	}
-	return rp, audit.Reason{}, true
-}
-
-// broken is the reason for a conversation that broke off at a reply.
-func (s *session) broken(err error, noun string) audit.Reason {
-	why := s.reason(err)
-	switch {
-	case errors.Is(err, errNotReply):
-		return audit.Reason{Code: audit.Malformed, Text: noun + " is not an SMTP reply"}
-	case errors.Is(err, errOversized):
-		return audit.Reason{Code: audit.Oversized, Text: noun + " is longer than what is read of a stranger"}
-	case why.Code == audit.LocalError && s.secure != nil && !errors.Is(err, s.secure.err):
-		// The network did not say it, so it is an alert or garbage.
-		return audit.Reason{Code: audit.TLSProtocol, Text: "TLS broke down before " + noun + " was complete"}
-	case why.Code == audit.Timeout:
-		why.Text = noun + " did not come in time"
-	case why.Code == audit.Closed:
-		why.Text = "the server closed the connection before " + noun + " was complete"
-	case why.Code == audit.Reset:
-		why.Text = "the connection was reset before " + noun + " was complete"
-	}
-	return why
-}
-
-// reason explains an error of the connection. When ctx has ended that is the
-// reason, whatever the connection says.
-func (s *session) reason(err error) audit.Reason {
-	switch {
-	case s.ctx.Err() != nil && errors.Is(context.Cause(s.ctx), context.DeadlineExceeded):
-		return audit.Reason{Code: audit.Deadline, Text: "the time of this audit ran out"}
-	case s.ctx.Err() != nil:
-		return audit.Reason{Code: audit.Interrupted, Text: "the run was interrupted"}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return audit.Reason{Code: audit.Timeout, Text: "no answer in time"}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return audit.Reason{Code: audit.Closed, Text: "the server closed the connection"}
-	}
-	why := dial.Reason(err)
-	if why.Code == "" {
-		why = audit.Reason{Code: audit.LocalError, Text: "the connection failed in a way that is not known"}
-	}
-	return why
-}
-
-// leave ends the connection: with QUIT when the conversation is in step, at
-// once when it is not. The reply to QUIT decides nothing, so it is waited for
-// in the background (RFC 5321 section 4.1.1.10 has clients wait for it).
-func (s *session) leave(stop func() bool) {
-	alive := stop()
-	if !alive || !s.fit || s.in.pending() > 0 {
-		s.raw.Close()
-		return
-	}
-	conn, raw, in := s.conn, s.raw, s.in
-	late := time.AfterFunc(goodbyeLimit, func() { raw.Close() })
-	_ = conn.SetDeadline(time.Time{}) // late is the deadline now
-	s.log.add(client, "QUIT")
-	_, err := io.WriteString(conn, "QUIT\r\n")
-	if err != nil {
-		late.Stop()
-		raw.Close()
-		return
-	}
-	s.p.goodbyes.Go(func() {
-		_, _ = in.reply()
-		conn.Close()
-		late.Stop()
-	})
+	return s.fail(dark, why.Code, why.Text)
 }

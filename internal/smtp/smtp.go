@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +21,7 @@ type Dialer interface {
 
 // Limits are how long a server may take. A zero field means its default.
 type Limits struct {
-	Greeting  time.Duration // from the connection to the end of the greeting
+	Greeting  time.Duration // from the connection, or from the handshake of mode tls, to the end of the greeting
 	Reply     time.Duration // from a command to the end of its reply
 	Handshake time.Duration // TLS
 	Session   time.Duration // one whole connection, the goodbye not counted
@@ -89,6 +90,9 @@ type Target struct {
 	Host audit.DNSName // for SNI and for the certificate; may be an address literal
 	Addr netip.Addr
 	Port uint16
+	// Mode is how TLS is to come in. Empty: ModeSTARTTLS, and left empty in the
+	// Endpoint. With a mode that audit does not have nothing is asked.
+	Mode audit.Mode
 }
 
 // Probe observes an endpoint over one connection, or over two when the first
@@ -97,19 +101,18 @@ type Target struct {
 // Session per connection tried. When ctx ends, what is not yet observed is
 // unknown. The replies to QUIT are not waited for: see Drain.
 func (p *Prober) Probe(ctx context.Context, t Target) (audit.Endpoint, []audit.Session) {
-	if !validHELO(p.cfg.HELO) {
-		l := look{end: stepConnect, how: shut, why: audit.Reason{Code: audit.LocalError,
-			Text: "not asked: our own name for EHLO is neither a host name nor an address literal"}}
+	if text := p.objection(t); text != "" {
+		l := look{line: acts(t.Mode), how: shut, why: audit.Reason{Code: audit.LocalError, Text: text}}
 		return l.endpoint(t), nil
 	}
 	l, s := p.look(ctx, t, 1, false)
 	sessions := []audit.Session{s}
 	if l.again && pause(ctx, p.cfg.Limits.ConfirmAfter) {
-		second, s := p.look(ctx, t, 2, l.end == stepTLS && l.shook)
+		second, s := p.look(ctx, t, 2, l.shrink)
 		sessions = append(sessions, s)
 		return merge(l, second).endpoint(t), sessions
 	}
-	if l.how == negative {
+	if l.refusal() {
 		l = l.doubt(audit.Once)
 	}
 	return l.endpoint(t), sessions
@@ -140,6 +143,18 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// objection says why nothing can be asked of the target, or "".
+func (p *Prober) objection(t Target) string {
+	modes := []audit.Mode{"", audit.ModeSTARTTLS, audit.ModePlain, audit.ModeTLS}
+	switch {
+	case !validHELO(p.cfg.HELO):
+		return "not asked: our own name for EHLO is neither a host name nor an address literal"
+	case !slices.Contains(modes, t.Mode):
+		return "not asked: there is no such mode of connection"
+	}
+	return ""
 }
 
 // validHELO accepts what RFC 5321 section 4.1.1.1 lets a client call itself.

@@ -103,14 +103,21 @@ type dialogue struct {
 }
 
 func (d dialogue) run(t *testing.T, check func(audit.Endpoint, []audit.Session)) {
+	d.runIn(t, "", check)
+}
+
+func (d dialogue) runIn(t *testing.T, mode audit.Mode, check func(audit.Endpoint, []audit.Session)) {
 	t.Run(d.name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := &world{t: t, scripts: d.scripts}
 			p := New(Config{Dialer: w, HELO: testHELO})
-			e, sessions := p.Probe(t.Context(), testTarget())
+			e, sessions := p.Probe(t.Context(), testTarget().in(mode))
 			ends := w.check(p)
 			if got := summary(e); got != d.want {
 				t.Errorf("got  %s\nwant %s", got, d.want)
+			}
+			if e.Mode != mode {
+				t.Errorf("mode %q, want %q", e.Mode, mode)
 			}
 			if ends != d.ends {
 				t.Errorf("connections ended %q, want %q", ends, d.ends)

@@ -1,12 +1,14 @@
 package smtp
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,21 +53,24 @@ func tlsConfig(host audit.DNSName, classic bool) *tls.Config {
 	return c
 }
 
-// handshake turns the connection into TLS (RFC 3207 section 4.1).
+// handshake turns the connection into TLS, be it behind the reply to STARTTLS
+// (RFC 3207 section 4.1) or at once (RFC 8314 section 3.3).
 func (s *session) handshake() bool {
 	took := lap(&s.rec.TLS)
-	s.fit, s.look.shook = false, true // no word in clear any more
+	s.fit = false // no word in clear any more
 	s.deadline(s.p.cfg.Limits.Handshake)
 	s.secure = &watched{Conn: s.raw}
 	conn := tls.Client(s.secure, tlsConfig(s.t.Host, s.classic))
 	err := conn.Handshake()
 	took()
 	if err != nil {
+		how, why := s.handshakeFailed(err)
 		s.log.add(remark, audit.Raw("TLS: "+err.Error()).Clip(maxGreetingText))
-		how, why := s.handshakeFailed(err, s.secure.err)
-		s.fail(stepTLS, how, why.Code, why.Text)
+		s.fail(how, why.Code, why.Text)
 		// A large ClientHello is dropped by some and refused by others.
-		s.look.again = how == negative || why.Code == audit.TLSStall
+		worth := []audit.Code{audit.TLSStall, audit.Closed, audit.OutOfStep}
+		s.look.again = how == negative || slices.Contains(worth, why.Code)
+		s.look.shrink = why.Code != audit.OutOfStep
 		return false
 	}
 	s.conn, s.in, s.fit = conn, &reader{src: conn}, true
@@ -81,13 +86,16 @@ func (s *session) handshake() bool {
 
 // handshakeFailed tells what the server broke (a negative) from what we
 // could not see or cannot do.
-func (s *session) handshakeFailed(err, transport error) (manner, audit.Reason) {
+func (s *session) handshakeFailed(err error) (manner, audit.Reason) {
 	ours, limited := ownLimit(err)
+	transport := s.secure.err
 	switch why := s.reason(err); {
 	case s.ctx.Err() != nil:
 		return dark, why
 	case why.Code == audit.Timeout:
 		return dark, audit.Reason{Code: audit.TLSStall, Text: "the TLS handshake did not finish in time"}
+	case s.t.Mode == audit.ModeTLS && !isRecord(s.overheard(why)):
+		return s.notTLS(why)
 	case why.Code == audit.Closed:
 		return broke("the server closes the connection during the TLS handshake")
 	case transport != nil && errors.Is(err, transport):
@@ -105,10 +113,57 @@ func (s *session) handshakeFailed(err, transport error) (manner, audit.Reason) {
 		return dark, ours
 	}
 	var header tls.RecordHeaderError
-	if errors.As(err, &header) {
+	if s.t.Mode != audit.ModeTLS && errors.As(err, &header) {
 		return broke("what the server sends after the reply to STARTTLS is not TLS")
 	}
 	return broke("the server breaks the TLS protocol in the handshake")
+}
+
+// overheard is what the server sent during the handshake. Who hangs up on us
+// may have said why before: a ClientHello that could not be written leaves it
+// unread.
+func (s *session) overheard(why audit.Reason) []byte {
+	if len(s.secure.first) == 0 && why.Code == audit.Reset {
+		_, _ = s.secure.Read(make([]byte, readSize))
+	}
+	return s.secure.first
+}
+
+// notTLS explains a handshake that failed before the server sent anything of
+// TLS, on a connection on which it had not spoken before. There is nothing
+// broken in that: such a server offered nothing. It may want the client to
+// speak in clear first, or not want us at all; servers say that in clear on
+// ports of either kind.
+func (s *session) notTLS(why audit.Reason) (manner, audit.Reason) {
+	said := s.secure.first
+	switch {
+	case len(said) == 0 && (why.Code == audit.Closed || why.Code == audit.Reset):
+		// Whoever closes with the ClientHello unread sends FIN and RST, and
+		// which of them is met first is luck: one reason for both.
+		return dark, audit.Reason{Code: audit.Closed, Text: "the connection was closed or reset before the server had sent anything"}
+	case len(said) == 0:
+		return dark, why
+	}
+	line, _, _ := bytes.Cut(said, []byte("\n"))
+	s.log.add(server, audit.Raw(bytes.TrimRight(line, "\r")))
+	if len(said) >= 4 && plausible(said) {
+		switch said[0] {
+		case '2':
+			return dark, audit.Reason{Code: audit.OutOfStep, Text: "the server greets in clear text: try mode starttls"}
+		case '4':
+			return shut, audit.Reason{Code: audit.TempFail, Text: "the server turned this connection away in clear text for the time being (4xx)"}
+		case '5':
+			return shut, audit.Reason{Code: audit.RefusedUs, Text: "the server refused this connection in clear text (5xx), which may be about our address"}
+		}
+	}
+	return dark, audit.Reason{Code: audit.NotSMTP, Text: "what answers does not speak TLS"}
+}
+
+// isRecord reports whether the octets can begin the first record of a TLS
+// server: an alert or a handshake message, of version 3.x (RFC 8446 section
+// 5.1; x is 0 to 4).
+func isRecord(b []byte) bool {
+	return len(b) > 0 && (b[0] == 0x15 || b[0] == 0x16) && (len(b) == 1 || b[1] == 3)
 }
 
 func broke(text string) (manner, audit.Reason) {
@@ -148,15 +203,17 @@ func ownLimit(err error) (audit.Reason, bool) {
 
 // watched remembers the first error of a connection, so that a handshake
 // that failed for the network's sake can be told from one that failed by
-// itself.
+// itself, and the first octets that came, which tell what it failed on.
 type watched struct {
 	net.Conn
-	err error
+	err   error
+	first []byte // at most maxLine octets
 }
 
 // Read reads from the connection.
 func (w *watched) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
+	w.first = append(w.first, b[:min(n, maxLine-len(w.first))]...)
 	w.note(err)
 	return n, err
 }
