@@ -72,6 +72,10 @@ const (
 	TLSStall     Code = "tls-stall"        // the handshake did not finish in time
 	TLSProtocol  Code = "tls-protocol"     // the handshake ended in an alert or in garbage
 	CertParse    Code = "certificate-form" // the certificate cannot be parsed here
+
+	ListError     Code = "list-error"     // the block list answers with an error code: it does not serve us
+	ListUnhealthy Code = "list-unhealthy" // the block list fails its own test (also why BlockList.Health is Absent)
+	ListAnswer    Code = "list-answer"    // an answer that no block list gives, or a code that it does not document
 )
 
 // Reason is why an observation has the state that it has. Text is one
