@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -12,76 +13,137 @@ import (
 )
 
 // cli/v2 stops reading flags at the first argument, answers an unknown
-// command with exit code 3 and knows environment variables only of the real
-// process. normalize does all three before cli sees the arguments: it finds
-// the command, moves its flags before its arguments (honouring "--"), adds
-// what MAILAUDIT_<FLAG> variables say where the flag is not given, and refuses
-// words that nobody knows with the word that was probably meant.
-func normalize(app *cli.App, args []string, env func(string) string) ([]string, error) {
-	out := []string{args[0]}
+// command with exit code 3, drops errors of writing help, and knows
+// environment variables only of the real process. So it gets to see command
+// lines that are in order: normalize finds the command, moves its flags before
+// its arguments (honouring "--") and gives them their long names, adds what
+// MAILAUDIT_<FLAG> variables say where the flag is not given, refuses words
+// that nobody knows with the word that was probably meant, and recognizes
+// calls for help.
+
+// line is a command line that was understood.
+type line struct {
+	argv    []string     // for cli: commands, flags, "--", arguments
+	help    bool         // wants the help of the command
+	path    string       // of the command, with a blank behind; "" is mailaudit itself
+	command *cli.Command // nil: mailaudit itself
+	fromEnv []string     // the flags that the environment gave
+}
+
+func normalize(app *cli.App, args []string, env func(string) string) (line, error) {
+	l := line{argv: args[:1:1]}
 	commands, known := app.Commands, app.Flags
-	path := ""
 	rest := args[1:]
-	for len(rest) > 0 {
+	for ; len(rest) > 0 && len(commands) > 0; rest = rest[1:] {
 		word := rest[0]
-		if strings.HasPrefix(word, "-") && word != "-" {
-			break
+		if word == "help" || isHelp(word) {
+			l.help = true
+			continue
 		}
-		if len(commands) == 0 {
+		if strings.HasPrefix(word, "-") {
 			break
-		}
-		if word == "help" || word == "h" {
-			return append(append(out, "help"), rest[1:]...), nil
 		}
 		i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.HasName(word) })
 		if i < 0 {
-			return nil, unknownCommand(path, word, commands)
+			return line{}, unknownCommand(l.path, word, commands)
 		}
-		out, rest, path = append(out, word), rest[1:], path+word+" "
-		known, commands = commands[i].Flags, commands[i].Subcommands
+		l.command = commands[i]
+		l.argv, l.path = append(l.argv, word), l.path+word+" "
+		known, commands = l.command.Flags, l.command.Subcommands
 	}
-	flags, operands, err := split(rest, known, path)
+	w, err := split(rest, known, l.path)
 	if err != nil {
-		return nil, err
+		return line{}, misplaced(err, l.path, commands, rest)
 	}
-	if len(commands) > 0 && len(operands) > 0 {
-		return nil, unknownCommand(path, operands[0], commands)
+	l.help = l.help || w.help || slices.Equal(w.operands, []string{"help"})
+	switch {
+	case len(commands) > 0 && len(w.operands) > 0:
+		return line{}, misplaced(unknownCommand(l.path, w.operands[0], commands), l.path, commands, rest)
+	case len(commands) > 0 && len(w.flags) == 0: // a command is missing: say which there are
+		l.help = true
 	}
-	out = append(out, fromEnvironment(known, flags, env)...)
-	out = append(out, flags...)
-	if len(operands) > 0 {
-		out = append(append(out, "--"), operands...)
+	if l.command != nil {
+		var more []string
+		more, l.fromEnv = fromEnvironment(known, w.given, env)
+		l.argv = append(l.argv, more...)
 	}
-	return out, nil
+	l.argv = append(l.argv, w.flags...)
+	if len(w.operands) > 0 {
+		l.argv = append(append(l.argv, "--"), w.operands...)
+	}
+	return l, nil
+}
+
+func isHelp(word string) bool {
+	return word == "--help" || word == "-help" || word == "-h"
+}
+
+// blame makes an error about the value of a flag name the environment
+// variable that the value came from.
+func (l line) blame(err error) error {
+	var bad *flagError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	out := *bad.InputError
+	for _, flag := range bad.flags {
+		if !slices.Contains(l.fromEnv, flag) {
+			continue
+		}
+		name := envName(flag)
+		if !strings.Contains(out.Problem, "--"+flag) {
+			out.Problem += " (from " + name + ")"
+		}
+		out.Problem = strings.ReplaceAll(out.Problem, "--"+flag, name)
+		out.Hint = strings.ReplaceAll(out.Hint, "--"+flag+" ", name+"=")
+	}
+	return &out
+}
+
+// words are the words behind a command.
+type words struct {
+	flags    []string // with their values: --name=value
+	given    []string // the names of the flags, the long ones
+	operands []string
+	help     bool
 }
 
 // split tells flags (with their values) from operands.
-func split(words []string, known []cli.Flag, path string) (flags, operands []string, err error) {
-	for len(words) > 0 {
-		word := words[0]
-		words = words[1:]
+func split(rest []string, known []cli.Flag, path string) (words, error) {
+	var w words
+	for len(rest) > 0 {
+		word := rest[0]
+		rest = rest[1:]
 		switch {
 		case word == "--":
-			return flags, append(operands, words...), nil
+			w.operands = append(w.operands, rest...)
+			return w, nil
 		case word == "-" || !strings.HasPrefix(word, "-"):
-			operands = append(operands, word)
+			w.operands = append(w.operands, word)
+			continue
+		case isHelp(word):
+			w.help = true
 			continue
 		}
-		name, _, hasValue := strings.Cut(strings.TrimLeft(word, "-"), "=")
+		name, value, hasValue := strings.Cut(strings.TrimPrefix(word[1:], "-"), "=")
 		f := findFlag(known, name)
-		if f == nil && name != "help" && name != "h" {
-			return nil, nil, unknownFlag(path, name, known)
+		if f == nil {
+			return words{}, unknownFlag(path, word, known)
 		}
-		flags = append(flags, word)
-		if f == nil || hasValue || !takesValue(f) {
-			continue
+		name = f.Names()[0] // cli refuses -o beside --output
+		if !hasValue && takesValue(f) {
+			if len(rest) == 0 {
+				return words{}, &audit.InputError{Problem: fmt.Sprintf("--%s needs a value", name), Hint: "see: mailaudit " + path + "--help"}
+			}
+			value, hasValue, rest = rest[0], true, rest[1:]
 		}
-		if len(words) == 0 {
-			return nil, nil, &audit.InputError{Problem: fmt.Sprintf("--%s needs a value", f.Names()[0]), Hint: "see: mailaudit " + path + "--help"}
+		w.given = append(w.given, name)
+		if hasValue {
+			name += "=" + value
 		}
-		flags, words = append(flags, words[0]), words[1:]
+		w.flags = append(w.flags, "--"+name)
 	}
-	return flags, operands, nil
+	return w, nil
 }
 
 func findFlag(known []cli.Flag, name string) cli.Flag {
@@ -99,39 +161,31 @@ func takesValue(f cli.Flag) bool {
 }
 
 // fromEnvironment gives the flags that the environment sets and the command
-// line does not: MAILAUDIT_FAIL_ON for --fail-on. Several values of a
-// repeatable flag are separated by commas or blanks.
-func fromEnvironment(known []cli.Flag, given []string, env func(string) string) []string {
-	var out []string
+// line does not, as words and by name: MAILAUDIT_FAIL_ON for --fail-on. Several
+// values of a repeatable flag are separated by commas.
+func fromEnvironment(known []cli.Flag, given []string, env func(string) string) (flags, names []string) {
 	for _, f := range known {
 		name := f.Names()[0]
 		value := env(envName(name))
-		if value == "" || isGiven(f, given) {
+		if value == "" || slices.Contains(given, name) {
 			continue
 		}
 		values := []string{value}
 		if d, ok := f.(cli.DocGenerationSliceFlag); ok && d.IsSliceFlag() {
-			values = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
+			values = strings.Split(value, ",")
 		}
 		for _, v := range values {
-			out = append(out, "--"+name+"="+v)
+			v = strings.TrimSpace(v)
+			if v != "" {
+				flags, names = append(flags, "--"+name+"="+v), append(names, name)
+			}
 		}
 	}
-	return out
+	return flags, names
 }
 
 func envName(flag string) string {
 	return "MAILAUDIT_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
-
-func isGiven(f cli.Flag, given []string) bool {
-	for _, g := range given {
-		name, _, _ := strings.Cut(strings.TrimLeft(g, "-"), "=")
-		if strings.HasPrefix(g, "-") && slices.Contains(f.Names(), name) {
-			return true
-		}
-	}
-	return false
 }
 
 func unknownCommand(path, word string, commands []*cli.Command) error {
@@ -139,29 +193,55 @@ func unknownCommand(path, word string, commands []*cli.Command) error {
 	for _, c := range commands {
 		names = append(names, c.Name)
 	}
-	e := &audit.InputError{Problem: fmt.Sprintf("there is no command %q", "mailaudit "+path+word)}
+	e := &audit.InputError{Problem: fmt.Sprintf(`there is no command "mailaudit %s%s"`, path, clip(word))}
 	switch near := nearest(word, names); {
 	case near != "":
 		e.Hint = "did you mean: mailaudit " + path + near
 	case path == "" && strings.Contains(word, "."):
-		e.Hint = "did you mean: mailaudit audit " + audit.ShellQuote(word)
+		e.Hint = "did you mean: mailaudit audit " + audit.ShellQuote(clip(word))
 	default:
 		e.Hint = "commands: " + strings.Join(names, ", ")
 	}
 	return e
 }
 
-func unknownFlag(path, name string, known []cli.Flag) error {
+func unknownFlag(path, word string, known []cli.Flag) error {
+	word, _, _ = strings.Cut(word, "=")
 	var names []string
 	for _, f := range known {
 		names = append(names, f.Names()[0])
 	}
-	e := &audit.InputError{Problem: fmt.Sprintf("there is no flag --%s", name), Hint: "see: mailaudit " + path + "--help"}
-	near := nearest(name, names)
+	e := &audit.InputError{Problem: "there is no flag " + clip(word), Hint: "see: mailaudit " + path + "--help"}
+	near := nearest(strings.TrimLeft(word, "-"), names)
 	if near != "" {
 		e.Hint = "did you mean: --" + near
 	}
 	return e
+}
+
+// misplaced is err, or what is more likely the matter where flags stand
+// before a command.
+func misplaced(err error, path string, commands []*cli.Command, rest []string) error {
+	first := slices.IndexFunc(commands, func(c *cli.Command) bool { return slices.Contains(rest, c.Name) })
+	if first < 0 || !strings.HasPrefix(rest[0], "-") {
+		return err
+	}
+	c := commands[first]
+	e := &audit.InputError{Problem: clip(rest[0]) + " stands before the command", Hint: "see: mailaudit " + path + c.Name + " --help"}
+	name, _, _ := strings.Cut(strings.TrimLeft(rest[0], "-"), "=")
+	if findFlag(c.Flags, name) != nil {
+		e.Hint = "flags come behind it: mailaudit " + path + c.Name + " " + clip(rest[0])
+	}
+	return e
+}
+
+// clip bounds a word of the command line that is repeated in a message.
+func clip(word string) string {
+	const most = 100
+	if len(word) > most {
+		return word[:most] + "..."
+	}
+	return word
 }
 
 // nearest is the word that was probably meant, or "": at most a third of its
@@ -204,18 +284,17 @@ func levenshtein(a, b string) int {
 	return row[len(b)]
 }
 
-// flagProblem shortens what the flag package says.
-func flagProblem(err error) string {
-	bad := regexp.MustCompile(`^invalid value "(.*)" for flag -([a-z-]+): (?:parse error|.*)$`)
-	m := bad.FindStringSubmatch(err.Error())
-	if m == nil {
-		bool := regexp.MustCompile(`^invalid boolean value "(.*)" for -([a-z-]+):.*$`)
-		m = bool.FindStringSubmatch(err.Error())
+// usageError turns what cli says of a flag into ours.
+func usageError(c *cli.Context, err error, _ bool) error {
+	hint := "see: mailaudit " + commandPath(c) + "--help"
+	for _, form := range []string{`^invalid value "(?s:(.*))" for flag -([a-z-]+): `, `^invalid boolean value "(?s:(.*))" for -([a-z-]+): `} {
+		m := regexp.MustCompile(form).FindStringSubmatch(err.Error())
+		if m == nil {
+			continue
+		}
+		return badValue(m[2], m[1], hint)
 	}
-	if m == nil {
-		return err.Error()
-	}
-	return fmt.Sprintf("--%s does not take %q", m[2], audit.Raw(m[1]).String())
+	return &audit.InputError{Problem: err.Error(), Hint: hint}
 }
 
 // commandPath is the command of a context, with a blank behind.

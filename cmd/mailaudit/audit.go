@@ -43,7 +43,7 @@ func auditFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "allow-private", Usage: "go to all of them (labs, intranets)", DisableDefaultText: true},
 		&cli.DurationFlag{Name: "timeout", Value: auditor.DefaultTimeout, Usage: "`TIME` for the observations of one domain"},
 		&cli.StringFlag{Name: "fail-on", Value: "high", Usage: "exit 1 from this `SEVERITY` on: critical, high, medium, low, or never"},
-		&cli.BoolFlag{Name: "fail-on-new", Usage: "exit 1 only for what broke since the last run", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "fail-on-new", Usage: "exit 1 only for faults that are new since the last run", DisableDefaultText: true},
 		&cli.StringFlag{Name: "on-unknown", Value: "ignore", Usage: "`WHAT` to do when something is unknown: ignore, or fail (exit 3)"},
 		formatFlag(), outputFlag(), dbFlag(),
 		&cli.BoolFlag{Name: "no-save", Usage: "neither read nor write the history", DisableDefaultText: true},
@@ -57,6 +57,7 @@ func auditFlags() []cli.Flag {
 // auditOptions is the command line of audit, read and checked.
 type auditOptions struct {
 	domains   []audit.Domain
+	notes     []string // how domains were understood
 	scope     audit.Scope
 	helo      string
 	timeout   time.Duration
@@ -75,6 +76,7 @@ func (p *program) audit(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	p.note(o.notes)
 	if o.dryRun {
 		return p.dryRun(c.Context, o)
 	}
@@ -141,21 +143,28 @@ func (p *program) openForAudit(c *cli.Context, noSave bool) (*store.DB, error) {
 	}
 	db, err := store.Open(c.Context, path)
 	var broken *store.Error
-	if errors.As(err, &broken) {
+	if errors.As(err, &broken) && !strings.Contains(broken.Hint, "--no-save") {
 		broken.Hint = strings.TrimSpace(broken.Hint + " (--no-save audits without a history)")
 	}
 	if err != nil {
 		return nil, err
 	}
-	for _, note := range db.Notes() {
-		fmt.Fprintln(p.err, "mailaudit: "+report.Screen(note))
+	if !c.Bool("quiet") { // a nightly run has said it once
+		p.note(db.Notes())
 	}
 	return db, nil
 }
 
+// note tells on standard error what is worth knowing and no error.
+func (p *program) note(lines []string) {
+	for _, l := range lines {
+		fmt.Fprintln(p.err, "mailaudit: "+report.Screen(l))
+	}
+}
+
 func (p *program) auditOptions(c *cli.Context) (auditOptions, error) {
 	o := auditOptions{
-		helo: c.String("helo"), timeout: c.Duration("timeout"), quiet: c.Bool("quiet"), noSave: c.Bool("no-save"),
+		helo: strings.TrimSuffix(c.String("helo"), "."), timeout: c.Duration("timeout"), quiet: c.Bool("quiet"), noSave: c.Bool("no-save"),
 		dryRun: c.Bool("dry-run"), vantage: c.String("vantage"), tag: c.String("tag"),
 	}
 	if c.NArg() == 0 {
@@ -167,7 +176,7 @@ func (p *program) auditOptions(c *cli.Context) (auditOptions, error) {
 			return o, err
 		}
 		if note != "" {
-			fmt.Fprintln(p.err, "mailaudit: "+report.Screen(note))
+			o.notes = append(o.notes, note)
 		}
 		o.domains = append(o.domains, d)
 	}
@@ -175,19 +184,22 @@ func (p *program) auditOptions(c *cli.Context) (auditOptions, error) {
 		o.vantage = audit.Raw(p.hostName).Clip(64).String()
 	}
 	if o.timeout <= 0 {
-		return o, &audit.InputError{Problem: "--timeout must be longer than nothing", Hint: "for example: --timeout 2m"}
+		return o, badValue("timeout", o.timeout.String(), "for example: --timeout 2m")
 	}
 	err := o.readScope(c)
 	if err != nil {
 		return o, err
 	}
-	err = checkHELO(o.helo)
+	err = firstError(checkHELO(o.helo), word("tag", o.tag), word("vantage", o.vantage))
 	if err != nil {
 		return o, err
 	}
 	o.gate, err = readGate(c)
 	if err != nil {
 		return o, err
+	}
+	if o.gate.onlyNew && o.noSave {
+		return o, &flagError{[]string{"fail-on-new", "no-save"}, &audit.InputError{Problem: "--fail-on-new compares with the history, which --no-save leaves out", Hint: "leave one of the two out"}}
 	}
 	o.transport, err = readTransport(c)
 	if err != nil {
@@ -218,10 +230,7 @@ func checkHELO(name string) error {
 	if name == "" || audit.NewDNSName(name).IsHostname() || isLiteral(name) {
 		return nil
 	}
-	return &audit.InputError{
-		Problem: fmt.Sprintf("--helo does not take %q", audit.Raw(name).Clip(100).String()),
-		Hint:    "give the qualified name of this host, or its address in brackets: [192.0.2.25], [IPv6:2001:db8::25]",
-	}
+	return badValue("helo", name, "give the qualified name of this host, or its address in brackets: [192.0.2.25], [IPv6:2001:db8::25]")
 }
 
 func isLiteral(name string) bool {
@@ -243,7 +252,7 @@ type gate struct {
 
 func readGate(c *cli.Context) (gate, error) {
 	failOn, onUnknown := c.String("fail-on"), c.String("on-unknown")
-	err := oneOf("fail-on", failOn, "critical", "high", "medium", "low", "info", "never")
+	err := oneOf("fail-on", failOn, "critical", "high", "medium", "low", "never") // info never gates
 	if err != nil {
 		return gate{}, err
 	}
@@ -261,27 +270,38 @@ func readGate(c *cli.Context) (gate, error) {
 func (g gate) code(run *audit.Run, delta *audit.Delta) int {
 	isNew := map[audit.Key]bool{}
 	for _, ch := range delta.Changes {
-		if ch.Class == audit.Broken {
-			isNew[audit.Key{Rule: ch.Rule, Subject: ch.Subject}] = true
-		}
+		isNew[audit.Key{Rule: ch.Rule, Subject: ch.Subject}] = g.isNews(ch)
 	}
-	known, out := false, exitOK
+	known, dark, out := false, false, exitOK
 	for _, f := range run.Findings {
 		known = known || f.Status.Known()
+		dark = dark || f.Status == audit.UnknownStatus
 		gates := g.failOn != "" && f.Status == audit.Fail && f.Severity.AtLeast(g.failOn)
 		switch {
 		case f.Cause == audit.Bug:
 			out = worse(out, exitBroken)
 		case gates && (!g.onlyNew || isNew[f.Key()]):
 			out = worse(out, exitFindings)
-		case g.onUnknown && f.Status == audit.UnknownStatus:
-			out = worse(out, exitUnknown)
 		}
 	}
-	if !known && len(run.Findings) > 0 {
+	if dark && (g.onUnknown || !known) {
 		out = worse(out, exitUnknown)
 	}
 	return out
+}
+
+// isNews reports whether a change makes a fail new: what was fine broke, what
+// was not there is there and fails, or a fault grew beyond the threshold.
+func (g gate) isNews(ch audit.Change) bool {
+	switch ch.Class {
+	case audit.Broken:
+		return true
+	case audit.Appeared:
+		return ch.Now == audit.Fail
+	case audit.StillFailing:
+		return ch.Was != "" && !ch.Was.AtLeast(g.failOn)
+	}
+	return false
 }
 
 // worse is the exit code that wins.
@@ -295,8 +315,12 @@ func worse(a, b int) int {
 }
 
 // dryRun asks for MX and addresses and prints what an audit would contact.
+// A domain whose mail hosts are not known leads to exitUnknown.
 func (p *program) dryRun(ctx context.Context, o auditOptions) error {
-	real := o.scope
+	if o.output.format != "text" || len(o.output.files) > 0 {
+		return &flagError{[]string{"format", "output"}, &audit.InputError{Problem: "--dry-run writes text to standard output alone", Hint: "without --dry-run there are files and JSON"}}
+	}
+	real, worst := o.scope, exitOK
 	for _, d := range o.domains {
 		s := p.open(o)
 		scope := real
@@ -305,10 +329,16 @@ func (p *program) dryRun(ctx context.Context, o auditOptions) error {
 		got := collect.New(s.Config, collect.Plan{Domain: d, Scope: scope}).Collect(limited)
 		cancel()
 		s.Close()
+		if ctx.Err() != nil {
+			break
+		}
+		if got.Facts.MX.Records.State == audit.Unknown {
+			worst = exitUnknown
+		}
 		err := report.DryRun(p.out, d, real, got.Facts)
 		if err != nil {
 			return &outputError{"standard output", err}
 		}
 	}
-	return nil
+	return exitWith(worst)
 }

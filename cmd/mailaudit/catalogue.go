@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -40,7 +42,7 @@ func unknownRule(word string) error {
 	for _, r := range rules.Catalogue() {
 		ids = append(ids, string(r.ID))
 	}
-	e := &audit.InputError{Problem: fmt.Sprintf("there is no rule %q", audit.Raw(word).Clip(100).String()), Hint: "mailaudit rules lists them"}
+	e := &audit.InputError{Problem: fmt.Sprintf(`there is no rule "%s"`, clip(word)), Hint: "mailaudit rules lists them"}
 	near := nearest(word, ids)
 	if near != "" {
 		e.Hint = "did you mean: mailaudit explain " + near
@@ -82,7 +84,7 @@ mailaudit rules -f json`,
 			if err != nil {
 				return err
 			}
-			wanted, err := areaList("only", c.Args().Slice())
+			wanted, err := ruleAreas(c.Args().Slice())
 			if err != nil {
 				return err
 			}
@@ -104,6 +106,23 @@ mailaudit rules -f json`,
 	}
 }
 
+// ruleAreas reads the arguments of rules.
+func ruleAreas(words []string) ([]audit.Area, error) {
+	var out []audit.Area
+	for _, word := range words {
+		if !slices.Contains(areaNames(), word) {
+			e := &audit.InputError{Problem: fmt.Sprintf(`there is no area "%s"`, clip(word)), Hint: "areas are: " + strings.Join(areaNames(), ", ")}
+			near := nearest(word, areaNames())
+			if near != "" {
+				e.Hint = "did you mean: mailaudit rules " + near
+			}
+			return nil, e
+		}
+		out = append(out, audit.Area(word))
+	}
+	return out, nil
+}
+
 func rulesJSON(p *program, list []rules.Rule) error {
 	out := jsonCatalogue{Schema: report.Schema, Catalogue: rules.Version, Rules: []jsonRule{}}
 	for _, r := range list {
@@ -122,10 +141,18 @@ func rulesJSON(p *program, list []rules.Rule) error {
 }
 
 func (p *program) versionCommand() *cli.Command {
-	return &cli.Command{Name: "version", Usage: "print the version of the program and of the rule catalogue", Action: p.version}
+	return &cli.Command{
+		Name: "version", Usage: "print the version of the program and of the rule catalogue",
+		Description: "mailaudit version",
+		Action:      p.version,
+	}
 }
 
-func (p *program) version(*cli.Context) error {
-	_, err := fmt.Fprintf(p.out, "mailaudit %s, rule catalogue %s\n", version, rules.Version)
+func (p *program) version(c *cli.Context) error {
+	err := atMost(c, 0)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.out, "mailaudit %s, rule catalogue %s\n", version, rules.Version)
 	return p.wrote(err)
 }

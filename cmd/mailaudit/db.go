@@ -14,18 +14,10 @@ func (p *program) dbCommand() *cli.Command {
 		Description: `mailaudit db path
 mailaudit db check
 mailaudit db check --db copy.db`,
-		Action: func(c *cli.Context) error { return cli.ShowSubcommandHelp(c) },
 		Subcommands: []*cli.Command{{
 			Name: "path", Usage: "print the path of the history file", Flags: []cli.Flag{dbFlag()},
 			Description: "mailaudit db path",
-			Action: func(c *cli.Context) error {
-				path, err := p.dbPath(c)
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintln(p.out, report.Screen(path))
-				return p.wrote(err)
-			},
+			Action:      p.showPath,
 		}, {
 			Name: "check", Usage: "read the whole history and say whether it is sound", Flags: []cli.Flag{dbFlag()},
 			Description: "mailaudit db check",
@@ -34,9 +26,26 @@ mailaudit db check --db copy.db`,
 	}
 }
 
+func (p *program) showPath(c *cli.Context) error {
+	err := atMost(c, 0)
+	if err != nil {
+		return err
+	}
+	path, err := p.dbPath(c)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.out, report.Screen(path))
+	return p.wrote(err)
+}
+
 // dbCheck exits 4 when the history is damaged: nothing that rests on it can
 // be believed.
 func (p *program) dbCheck(c *cli.Context) error {
+	err := atMost(c, 0)
+	if err != nil {
+		return err
+	}
 	db, err := p.openToRead(c)
 	if err != nil {
 		return err

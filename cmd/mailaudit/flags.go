@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/report"
 )
 
 // Flags that several commands share.
@@ -33,17 +34,45 @@ func verboseFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show what passed as well, and each observation as it is made", DisableDefaultText: true}
 }
 
+// flagError is a value that a flag does not take, or values of several that
+// do not go together. It knows the flags, because the value may have come from
+// the environment; see line.blame.
+type flagError struct {
+	flags []string
+	*audit.InputError
+}
+
+// Unwrap makes it bad input.
+func (e *flagError) Unwrap() error { return e.InputError }
+
+// badValue is a value that a flag does not take.
+func badValue(flag, value, hint string) error {
+	return &flagError{[]string{flag}, &audit.InputError{Problem: fmt.Sprintf(`--%s does not take "%s"`, flag, clip(value)), Hint: hint}}
+}
+
 // oneOf checks a flag that takes a word of a list.
 func oneOf(flag, value string, words ...string) error {
 	if slices.Contains(words, value) {
 		return nil
 	}
-	e := &audit.InputError{Problem: fmt.Sprintf("--%s does not take %q", flag, audit.Raw(value).String()), Hint: "one of: " + strings.Join(words, ", ")}
 	near := nearest(value, words)
 	if near != "" {
-		e.Hint = "did you mean: --" + flag + " " + near
+		return badValue(flag, value, "did you mean: --"+flag+" "+near)
 	}
-	return e
+	return badValue(flag, value, "one of: "+strings.Join(words, ", "))
+}
+
+// maxWord is the longest tag or vantage, in octets: a word to find runs by,
+// no place for a text.
+const maxWord = 64
+
+// word checks a flag that takes a free word: it is shown in lists and reports,
+// so it must be short and printable.
+func word(flag, value string) error {
+	if len(value) > maxWord || report.Screen(value) != value {
+		return badValue(flag, value, fmt.Sprintf("give a printable word of at most %d octets", maxWord))
+	}
+	return nil
 }
 
 // addresses reads a repeatable flag of IP addresses.
@@ -52,7 +81,7 @@ func addresses(flag string, values []string) ([]netip.Addr, error) {
 	for _, v := range values {
 		a, err := netip.ParseAddr(strings.Trim(v, "[]"))
 		if err != nil || a.Zone() != "" {
-			return nil, &audit.InputError{Problem: fmt.Sprintf("--%s does not take %q", flag, audit.Raw(v).String()), Hint: "give an IP address, for example 192.0.2.25 or 2001:db8::25"}
+			return nil, badValue(flag, v, "give an IP address, for example 192.0.2.25 or 2001:db8::25")
 		}
 		out = append(out, a.Unmap())
 	}
@@ -69,7 +98,7 @@ func prefixes(flag string, values []string) ([]netip.Prefix, error) {
 		if err != nil {
 			a, addrErr := netip.ParseAddr(v)
 			if addrErr != nil {
-				return nil, &audit.InputError{Problem: fmt.Sprintf("--%s does not take %q", flag, audit.Raw(v).String()), Hint: "give a network, for example 10.0.0.0/8 or fd00::/8"}
+				return nil, badValue(flag, v, "give a network, for example 10.0.0.0/8 or fd00::/8")
 			}
 			p = netip.PrefixFrom(a, a.BitLen())
 		}
@@ -98,21 +127,28 @@ func areas(only, skip []string, passive bool) ([]audit.Area, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, &audit.InputError{Problem: "--only, --skip and --passive together leave nothing to audit"}
+		return nil, &flagError{[]string{"only", "skip", "passive"}, &audit.InputError{
+			Problem: "--only, --skip and --passive together leave nothing to audit",
+			Hint:    "areas are: " + strings.Join(areaNames(), ", ") + "; smtp and tls are not passive",
+		}}
 	}
 	return out, nil
 }
 
-func areaList(flag string, values []string) ([]audit.Area, error) {
+func areaNames() []string {
 	var names []string
 	for _, a := range audit.Areas() {
 		names = append(names, string(a))
 	}
+	return names
+}
+
+func areaList(flag string, values []string) ([]audit.Area, error) {
 	var out []audit.Area
 	for _, v := range values {
 		for word := range strings.SplitSeq(v, ",") {
 			word = strings.TrimSpace(word)
-			err := oneOf(flag, word, names...)
+			err := oneOf(flag, word, areaNames()...)
 			if err != nil {
 				return nil, err
 			}

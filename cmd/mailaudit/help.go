@@ -11,10 +11,12 @@ import (
 	"mailaudit/internal/report"
 )
 
-// Help starts with examples: they are what most people came for. Templates
-// are those of text/template, as cli/v2 uses them.
+// Help starts with examples: they are what most people came for.
 
-const appHelp = `mailaudit tells whether mail for a domain arrives and travels encrypted, what
+// helpHead and helpFoot surround the list of commands.
+const helpHead = `usage: mailaudit COMMAND [FLAGS] [ARGUMENTS]
+
+mailaudit tells whether mail for a domain arrives and travels encrypted, what
 changed since last time, and what to publish to fix it.
 
 Examples:
@@ -24,8 +26,9 @@ Examples:
   mailaudit explain tls.starttls-missing
 
 Commands:
-{{range .VisibleCommands}}{{if ne .Name "help"}}  {{printf "%-10s" .Name}} {{.Usage}}
-{{end}}{{end}}
+`
+
+const helpFoot = `
 mailaudit COMMAND --help tells more.
 
 Exit codes:
@@ -38,26 +41,42 @@ Exit codes:
 
 Environment:
   MAILAUDIT_<FLAG>  stands in for a flag: MAILAUDIT_RESOLVER for --resolver.
-                    Values of flags that can be repeated are separated by commas.
+                    Values of repeatable flags are separated by commas.
   NO_COLOR          no colour unless --color always
   XDG_DATA_HOME     where the history is, unless --db says
   SSL_CERT_FILE     the trusted roots
 `
 
-// helpText is the help of one command: examples, flags in two columns of
-// together 80, and where the rest is told.
+// helpOf is the help that a command line asks for.
+func helpOf(app *cli.App, l line) string {
+	if l.command == nil {
+		return helpHead + commandList(app.Commands) + helpFoot
+	}
+	return helpText(l.path, l.command)
+}
+
+func commandList(commands []*cli.Command) string {
+	var b strings.Builder
+	for _, c := range commands {
+		fmt.Fprintf(&b, "  %-10s %s\n", c.Name, c.Usage)
+	}
+	return b.String()
+}
+
+// helpText is the help of one command: what it does, examples, flags in two
+// columns of together 80, and where the rest is told. path has a blank behind.
 func helpText(path string, c *cli.Command) string {
 	var b strings.Builder
-	usage := strings.TrimSpace(path + c.Name + " " + c.ArgsUsage)
-	fmt.Fprintf(&b, "%s: %s\n\nExamples:\n", usage, c.Usage)
+	what := "COMMAND"
+	if len(c.Subcommands) == 0 {
+		what = c.ArgsUsage
+	}
+	fmt.Fprintf(&b, "usage: %s\n%s\n\nExamples:\n", strings.TrimSpace("mailaudit "+path+what), c.Usage)
 	for line := range strings.SplitSeq(c.Description, "\n") {
 		fmt.Fprintf(&b, "  %s\n", line)
 	}
 	if len(c.Subcommands) > 0 {
-		b.WriteString("\nCommands:\n")
-		for _, sub := range c.Subcommands {
-			fmt.Fprintf(&b, "  %-10s %s\n", sub.Name, sub.Usage)
-		}
+		b.WriteString("\nCommands:\n" + commandList(c.Subcommands))
 	}
 	if len(c.Flags) > 0 {
 		b.WriteString("\nFlags:\n")
@@ -90,6 +109,9 @@ func flagText(f cli.Flag) string {
 		}
 		if s, isString := f.(*cli.StringFlag); isString && s.Value != "" {
 			usage += " (default " + s.Value + ")"
+		}
+		if n, isNumber := f.(*cli.IntFlag); isNumber {
+			usage += fmt.Sprintf(" (default %d)", n.Value)
 		}
 		if t, isTime := f.(*cli.DurationFlag); isTime {
 			usage += " (default " + t.Value.String() + ")"

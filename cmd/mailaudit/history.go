@@ -45,9 +45,9 @@ mailaudit show 42 -f json`,
 func (p *program) diffCommand() *cli.Command {
 	return &cli.Command{
 		Name: "diff", Usage: "say what changed between two runs", ArgsUsage: "[A [B]]",
-		Description: `mailaudit diff                     the last run and the one before it
-mailaudit diff example.org         the same for one domain
-mailaudit diff 41                  run 41 and the last run of its domain
+		Description: `mailaudit diff               # the last run and the one before it
+mailaudit diff example.org   # the same for one domain
+mailaudit diff 41            # run 41 and the last run of its domain
 mailaudit diff 41 42`,
 		Flags:  []cli.Flag{formatFlag(), dbFlag(), colorFlag()},
 		Action: p.diff,
@@ -98,8 +98,12 @@ func (p *program) runs(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.NArg() > 1 {
-		return tooMany(c, 1)
+	err = atMost(c, 1)
+	if err != nil {
+		return err
+	}
+	if filter.Limit < 0 {
+		return badValue("limit", c.String("limit"), "0 lists all of them")
 	}
 	if c.NArg() == 1 {
 		d, _, err := audit.ParseDomain(c.Args().First())
@@ -156,9 +160,20 @@ func (p *program) wrote(err error) error {
 	return nil
 }
 
-func tooMany(c *cli.Context, most int) error {
+// atMost refuses more arguments than a command takes.
+func atMost(c *cli.Context, most int) error {
+	if c.NArg() <= most {
+		return nil
+	}
+	takes := "no arguments"
+	if most > 0 {
+		takes = fmt.Sprintf("at most %d arguments", most)
+	}
+	if most == 1 {
+		takes = "at most one argument"
+	}
 	return &audit.InputError{
-		Problem: fmt.Sprintf("mailaudit %stakes %d argument(s) at most, and there are %d", commandPath(c), most, c.NArg()),
+		Problem: fmt.Sprintf("mailaudit %stakes %s: %s is too much", commandPath(c), takes, clip(c.Args().Get(most))),
 		Hint:    "see: mailaudit " + commandPath(c) + "--help",
 	}
 }
@@ -211,8 +226,9 @@ func (p *program) diff(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.NArg() > 2 {
-		return tooMany(c, 2)
+	err = atMost(c, 2)
+	if err != nil {
+		return err
 	}
 	db, err := p.openToRead(c)
 	if err != nil {

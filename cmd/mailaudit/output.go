@@ -51,7 +51,7 @@ func (p *program) readOutput(c *cli.Context) (output, error) {
 			return o, err
 		}
 		if f.path == "" {
-			return o, &audit.InputError{Problem: "--output names no file", Hint: "for example: -o json=run.json"}
+			return o, &flagError{[]string{"output"}, &audit.InputError{Problem: "--output names no file", Hint: "for example: -o json=run.json"}}
 		}
 		o.files = append(o.files, f)
 	}

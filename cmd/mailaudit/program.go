@@ -72,12 +72,20 @@ func rootCause(err error) string {
 // run is the program: it returns the exit code and never exits itself.
 func (p *program) run(ctx context.Context, args []string) int {
 	app := p.app()
-	argv, err := normalize(app, args, p.env)
-	if err == nil {
-		err = app.RunContext(ctx, argv)
+	l, err := normalize(app, args, p.env)
+	switch {
+	case err != nil:
+	case l.help:
+		_, err = io.WriteString(p.out, helpOf(app, l))
+		err = p.wrote(err)
+	default:
+		err = l.blame(app.RunContext(ctx, l.argv))
 	}
 	var stopped interrupted
 	if errors.As(context.Cause(ctx), &stopped) {
+		if errors.Is(err, context.Canceled) {
+			err = stopped // the signal did it, wherever it was noticed
+		}
 		p.complain(err)
 		return stopped.code()
 	}
@@ -125,39 +133,27 @@ func (p *program) complain(err error) {
 func (p *program) app() *cli.App {
 	app := &cli.App{
 		Name: "mailaudit", Usage: "audit the mail of a domain, remember it, say what changed",
-		Writer: p.out, ErrWriter: p.err, HideVersion: true,
+		Writer: p.out, ErrWriter: p.err, HideVersion: true, HideHelp: true,
 		// cli prints errors on stdout and exits by itself unless all of these
 		// are taken from it.
 		ExitErrHandler:            func(*cli.Context, error) {},
 		OnUsageError:              usageError,
 		DisableSliceFlagSeparator: true,
-		CustomAppHelpTemplate:     appHelp,
 		Flags:                     []cli.Flag{&cli.BoolFlag{Name: "version", Usage: "print the version and exit", DisableDefaultText: true}},
-		Action: func(c *cli.Context) error {
-			if c.Bool("version") {
-				return p.version(c)
-			}
-			return cli.ShowAppHelp(c)
-		},
+		Action:                    p.version, // without a flag normalize has seen a call for help
 		Commands: []*cli.Command{
 			p.auditCommand(), p.runsCommand(), p.showCommand(), p.diffCommand(),
 			p.explainCommand(), p.rulesCommand(), p.dbCommand(), p.versionCommand(),
 		},
 	}
-	prepare("mailaudit ", app.Commands)
+	prepare(app.Commands)
 	return app
 }
 
 // prepare gives every command what all commands have.
-func prepare(path string, commands []*cli.Command) {
+func prepare(commands []*cli.Command) {
 	for _, c := range commands {
-		c.OnUsageError = usageError
-		c.CustomHelpTemplate = helpText(path, c)
-		prepare(path+c.Name+" ", c.Subcommands)
+		c.OnUsageError, c.HideHelp = usageError, true
+		prepare(c.Subcommands)
 	}
-}
-
-// usageError turns what cli says of a flag into one line.
-func usageError(c *cli.Context, err error, _ bool) error {
-	return &audit.InputError{Problem: flagProblem(err), Hint: "see: mailaudit " + commandPath(c) + "--help"}
 }

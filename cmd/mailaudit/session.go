@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -30,6 +31,10 @@ func readTransport(c *cli.Context) (transport, error) {
 	var t transport
 	for _, word := range c.StringSlice("resolver") {
 		s, err := resolve.ParseServer(word)
+		var input *audit.InputError
+		if errors.As(err, &input) {
+			return t, &flagError{[]string{"resolver"}, input}
+		}
 		if err != nil {
 			return t, err
 		}
@@ -52,7 +57,10 @@ func readTransport(c *cli.Context) (transport, error) {
 			field = &t.source6
 		}
 		if field.IsValid() {
-			return t, &audit.InputError{Problem: fmt.Sprintf("--source names two addresses of one family: %s and %s", *field, a)}
+			return t, &flagError{[]string{"source"}, &audit.InputError{
+				Problem: fmt.Sprintf("--source names two addresses of one family: %s and %s", *field, a),
+				Hint:    "name one for IPv4 and one for IPv6",
+			}}
 		}
 		*field = a
 	}

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,9 +13,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mailaudit/internal/audit"
 	"mailaudit/internal/lab"
+	"mailaudit/internal/rules"
 	"mailaudit/internal/store"
 )
 
@@ -28,25 +35,37 @@ func TestWorlds(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d worlds, %v", len(files), err)
 	}
+	keys := lab.NewKeyCache()
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			data, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			synctest.Test(t, func(t *testing.T) {
-				w, err := lab.ParseWorld(file, data)
-				if err != nil {
-					t.Fatal(err)
-				}
-				env := map[string]string{}
-				if strings.Contains(file, "worlds") {
-					env["MAILAUDIT_ALLOW_NET"] = documentation
-				}
-				playStory(t, w, env)
-			})
+			synctest.Test(t, func(t *testing.T) { playStory(t, parseWorld(t, file, data, keys), envOf(file)) })
 		})
 	}
+}
+
+// parseWorld reads a world. The word <64 kB> in it is as much text, so that
+// such a line can be told without being there.
+func parseWorld(t *testing.T, file string, data []byte, keys *lab.KeyCache) *lab.World {
+	t.Helper()
+	data = bytes.ReplaceAll(data, []byte("<64 kB>"), bytes.Repeat([]byte("x"), 64<<10))
+	w, err := lab.ParseWorld(file, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Keys = keys
+	return w
+}
+
+// envOf is the environment in which the runs of a world take place.
+func envOf(file string) map[string]string {
+	if filepath.Base(filepath.Dir(file)) == "bogus" {
+		return nil
+	}
+	return map[string]string{"MAILAUDIT_ALLOW_NET": documentation}
 }
 
 // playStory plays all runs of a world against one history.
@@ -54,6 +73,7 @@ func playStory(t *testing.T, w *lab.World, env map[string]string) {
 	t.Helper()
 	time.Sleep(time.Until(w.At)) // a bubble begins in the year 2000
 	db := filepath.Join(t.TempDir(), "history.db")
+	judged := int64(0) // the newest run that was held to the laws
 	for i, r := range w.Runs {
 		for _, c := range r.Before {
 			err := w.Change(c)
@@ -66,6 +86,7 @@ func playStory(t *testing.T, w *lab.World, env map[string]string) {
 		if got.code != r.Exit {
 			t.Errorf("%s:%d: run %d: exit %d, want %d\n%s%s", w.Name, r.Line, i+1, got.code, r.Exit, got.out, got.err)
 		}
+		checkPrintable(t, w, r, got.out+got.err)
 		for _, x := range r.Expects {
 			stream := map[string]string{"stdout": got.out, "stderr": got.err}[x.Stream]
 			// Wrapped text is compared as the words that it is.
@@ -76,9 +97,49 @@ func playStory(t *testing.T, w *lab.World, env map[string]string) {
 		if r.Listed {
 			checkFindings(t, w, r, db)
 		}
+		judged = checkLaws(t, w, r, db, judged)
 	}
 	for _, p := range append(w.Problems(), w.Unanswered()...) {
 		t.Errorf("problem of the world: %s", p)
+	}
+}
+
+// checkLaws holds the runs that were stored since one to what holds for all
+// runs: judging the stored snapshot again says the same, and darkening any
+// observation of it turns no verdict round. It returns the newest run.
+func checkLaws(t *testing.T, w *lab.World, r lab.Run, path string, since int64) int64 {
+	t.Helper()
+	newer := since
+	for _, run := range storedRuns(t, path) {
+		if run.ID <= since {
+			continue
+		}
+		newer = max(newer, run.ID)
+		if d := cmp.Diff(run.Findings, rules.Evaluate(&run.Snapshot)); d != "" {
+			t.Errorf("%s:%d: judging run %d again says something else (-stored +again):\n%s", w.Name, r.Line, run.ID, d)
+		}
+		broken, err := lab.CheckDarkening(&run.Snapshot, rules.Evaluate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range broken {
+			t.Errorf("%s:%d: run %d: %s", w.Name, r.Line, run.ID, b)
+		}
+	}
+	return newer
+}
+
+// checkPrintable holds output to what a terminal may see: whatever strangers
+// wrote, it has no control characters and nothing that turns the direction of
+// writing.
+func checkPrintable(t *testing.T, w *lab.World, r lab.Run, output string) {
+	t.Helper()
+	for i, c := range output {
+		_, size := utf8.DecodeRuneInString(output[i:])
+		if c != '\n' && !unicode.IsPrint(c) || c == utf8.RuneError && size == 1 {
+			t.Errorf("%s:%d: the output holds %q", w.Name, r.Line, output[max(0, i-20):min(len(output), i+20)])
+			return
+		}
 	}
 }
 
@@ -180,19 +241,38 @@ func checkOne(t *testing.T, w *lab.World, run *audit.Run, want lab.Finding) {
 // newest reads the newest run of a history, whatever its state.
 func newest(t *testing.T, path string) *audit.Run {
 	t.Helper()
+	runs := storedRuns(t, path)
+	if len(runs) == 0 {
+		t.Fatal("no run was stored")
+	}
+	return runs[0]
+}
+
+// storedRuns reads all runs of a history, newest first; none where there is no
+// history yet.
+func storedRuns(t *testing.T, path string) []*audit.Run {
+	t.Helper()
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	ctx := context.Background()
 	db, err := store.OpenRead(ctx, path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	infos, err := db.Runs(ctx, store.Filter{Limit: 1})
-	if err != nil || len(infos) != 1 {
-		t.Fatalf("%d runs, %v", len(infos), err)
-	}
-	run, err := db.Run(ctx, infos[0].ID)
+	infos, err := db.Runs(ctx, store.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return run
+	var runs []*audit.Run
+	for _, info := range infos {
+		run, err := db.Run(ctx, info.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs = append(runs, run)
+	}
+	return runs
 }

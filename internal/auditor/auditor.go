@@ -54,8 +54,9 @@ type Result struct {
 	Delta *audit.Delta
 	// History is since when each verdict of the run holds; nil without a store.
 	History map[audit.Key]audit.Verdict
-	// Drain waits for the last replies to QUIT, some seconds at most. The
-	// program calls it before it ends; the result does not depend on it.
+	// Drain waits for the last replies to QUIT, some seconds at most, or until
+	// the context of the audit ends. The program calls it before it ends; the
+	// result does not depend on it.
 	Drain func()
 }
 
@@ -97,7 +98,7 @@ func (a *Auditor) Audit(ctx context.Context, req Request) (Result, error) {
 	}
 	run.Finished = now().UTC().Truncate(time.Millisecond)
 	out := Result{Run: run, Delta: delta, Drain: func() {
-		collector.Drain(context.WithoutCancel(ctx))
+		collector.Drain(ctx) // whoever stops the program has no time for goodbyes
 		session.Close()
 	}}
 	if a.Store == nil {

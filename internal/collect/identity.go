@@ -33,20 +33,38 @@ func (c *Collector) identity(ctx context.Context) string {
 			public = append(public, a.Unmap().WithZone(""))
 		}
 	}
-	for _, a := range public {
-		name := dnscheck.SelfName(ctx, c.cfg.DNS, a)
-		if name != "" {
-			return string(name)
-		}
+	name := c.selfName(ctx, public)
+	if name != "" {
+		return string(name)
 	}
 	if len(public) > 0 {
 		return Literal(public[0])
 	}
-	name := audit.NewDNSName(c.cfg.HostName)
+	name = audit.NewDNSName(c.cfg.HostName)
 	if name.IsHostname() && !strings.HasPrefix(string(name), "localhost") {
 		return string(name)
 	}
 	return lastResort
+}
+
+// selfName is the name of the first of our addresses that has one. All are
+// asked about at once, because everybody waits for our name before the first
+// connection; a later one is waited for only where the ones before have none.
+func (c *Collector) selfName(ctx context.Context, addrs []netip.Addr) audit.DNSName {
+	ctx, enough := context.WithCancel(ctx)
+	defer enough()
+	names := make([]chan audit.DNSName, len(addrs))
+	for i, a := range addrs {
+		names[i] = make(chan audit.DNSName, 1) // nobody may be waiting any more
+		go func() { names[i] <- dnscheck.SelfName(ctx, c.cfg.DNS, a) }()
+	}
+	for _, found := range names {
+		name := <-found
+		if name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 // Literal is an address as RFC 5321 section 4.1.3 writes it in place of a

@@ -34,7 +34,7 @@ func Explain(w io.Writer, r rules.Rule, color bool) error {
 	p.line("")
 	p.line(p.paint(bold, "SOURCES"))
 	for _, ref := range r.Refs {
-		p.line("  " + pad(ref.String(), 22) + ref.URL())
+		p.beside("  "+ref.String(), 24, ref.URL())
 	}
 	return p.err
 }

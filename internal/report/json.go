@@ -1,9 +1,13 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"mailaudit/internal/audit"
 	"mailaudit/internal/rules"
@@ -79,15 +83,43 @@ type Entry struct {
 	History History
 }
 
-// JSON writes runs as one JSON document, indented. The error is the writer's.
+// JSON writes runs as one JSON document, indented. What a terminal would not
+// show as it is stands in it as \u escapes, so that the document can be looked
+// at as well as read. The error is the writer's.
 func JSON(w io.Writer, entries []Entry) error {
 	out := jsonReport{Schema: Schema, Runs: []jsonRun{}}
 	for _, e := range entries {
 		out.Runs = append(out.Runs, toJSON(e))
 	}
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
-	return enc.Encode(out)
+	err := enc.Encode(out)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(escapeUnseen(b.Bytes()))
+	return err
+}
+
+// escapeUnseen writes the characters that Screen would not let through as JSON
+// escapes. encoding/json itself escapes only those below 0x20: DEL, the C1
+// controls and what turns the direction of writing pass it. All of them can
+// stand in strings alone, where an escape means the same.
+func escapeUnseen(doc []byte) []byte {
+	out := make([]byte, 0, len(doc))
+	for _, r := range string(doc) {
+		switch {
+		case r == '\n' || visible(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
 }
 
 func toJSON(e Entry) jsonRun {

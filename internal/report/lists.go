@@ -24,6 +24,9 @@ type RunLine struct {
 	Coverage int
 }
 
+// colResult is the column of results in a list of runs.
+const colResult = 50
+
 // Runs writes a list of runs as a table.
 func Runs(w io.Writer, runs []RunLine, color bool) error {
 	p := &page{w: w, color: color}
@@ -31,7 +34,7 @@ func Runs(w io.Writer, runs []RunLine, color bool) error {
 		p.line("no runs")
 		return p.err
 	}
-	p.line(p.paint(bold, pad("RUN", 6)+pad("STARTED (UTC)", 18)+pad("DOMAIN", 26)+"RESULT"))
+	p.line(p.paint(bold, pad(pad(pad("RUN", 6)+"STARTED (UTC)", 24)+"DOMAIN", colResult)+"RESULT"))
 	for _, r := range runs {
 		result := string(r.State)
 		if r.State == audit.Complete {
@@ -43,8 +46,13 @@ func Runs(w io.Writer, runs []RunLine, color bool) error {
 		if r.Tag != "" {
 			result += ", tag " + r.Tag
 		}
-		lead := pad(fmt.Sprint(r.ID), 6) + pad(r.Started.UTC().Format("2006-01-02 15:04"), 18) + pad(Screen(r.Target), 25) + " "
-		p.hangColored(lead, len([]rune(lead)), result)
+		lead := pad(fmt.Sprintf("%d ", r.ID), 6) + pad(r.Started.UTC().Format("2006-01-02 15:04"), 18)
+		target := Screen(r.Target)
+		if columns(target) > colResult-len(lead)-1 { // has lines of its own
+			p.hang(lead, target)
+			lead, target = "", ""
+		}
+		p.hang(pad(lead+target, colResult), result)
 	}
 	return p.err
 }
@@ -68,8 +76,12 @@ func counts(r RunLine) string {
 
 // Diff writes what changed, and nothing else.
 func Diff(w io.Writer, m Model, color bool) error {
-	p := &page{w: w, color: color}
-	p.line(p.paint(bold, Screen(m.Target)) + fmt.Sprintf("  run %d, %s", m.Run, m.Started.Format("2006-01-02 15:04 MST")))
+	p := &page{w: w, color: color, rows: maxRows}
+	p.spread("", 0, m.Target, bold, []string{fmt.Sprintf("run %d", m.Run), m.Started.Format("2006-01-02 15:04 MST")}, " ·")
+	if m.Since == nil {
+		p.line("")
+		p.line("  there is nothing to compare it with")
+	}
 	p.since(m.Since)
 	return p.err
 }
@@ -78,7 +90,7 @@ func Diff(w io.Writer, m Model, color bool) error {
 // said of its MX records and addresses.
 func DryRun(w io.Writer, d audit.Domain, scope audit.Scope, facts audit.Facts) error {
 	p := &page{w: w}
-	p.line(Screen(d.String()))
+	p.hang("", d.String())
 	if facts.MX.Records.State == audit.Unknown {
 		p.hang("  ", "where its mail goes is not known: "+facts.MX.Records.Why.Text)
 	}

@@ -21,26 +21,37 @@ type Model struct {
 	Unicode string // the target in U-labels; empty when that adds nothing
 	Run     int64  // 0: not stored
 	State   audit.RunState
-	Started time.Time
+	Started time.Time // UTC
 	Vantage string
 	Tag     string
 	// Headline is the answer in two or three sentences.
 	Headline []string
+	OwnSide  *OwnSide // nil: nothing speaks for a cause on our own side
 	Axes     []AxisLine
 	Coverage int
 	Since    *Since // nil: there was nothing to compare with
 	Fails    []Item // worst first; info apart
 	Notes    []Item // fails of severity info
 	Unknown  []Dark
+	Unseen   int // findings that are unknown, not causes
 	Passes   []Item
 	Passed   int // findings, not items
 	NA       int
-	Traffic  audit.Traffic
-	Passive  bool
-	// TrafficKept: the sidecar of this run is still there, so Traffic is known.
-	TrafficKept bool
-	Limits      []string // what this result does not prove
-	Next        []string // commands worth running now
+	Foot     []string // what the run did to others, and what its result does not prove
+	Next     []Next   // worth typing now
+}
+
+// OwnSide says that what went dark did so, probably, where mailaudit runs.
+type OwnSide struct {
+	Title string
+	Text  string
+	Steps []Next // what to do about it; a step without a command is a sentence
+}
+
+// Next is a command and what it is good for.
+type Next struct {
+	Why     string
+	Command string
 }
 
 // AxisLine is the state of one axis.
@@ -63,30 +74,24 @@ type Count struct {
 type Since struct {
 	Base         audit.RunRef
 	OtherVantage bool
-	OtherRules   bool // the base was judged by another version of the catalogue
-	Changes      []ChangeLine
-	Facts        []FactLine
+	OtherRules   bool         // the base was judged by another version of the catalogue
+	Only         []audit.Area // what both runs looked at, where that is less than this run did
+	Nothing      bool         // the two runs have no area in common
+	Lines        []SinceLine
 	Still        int       // fails that go on
 	StillSince   time.Time // when the oldest of them began; zero: not known
 }
 
-// ChangeLine is one or more changes of one class and rule.
-type ChangeLine struct {
-	Class    audit.Class
-	Severity audit.Severity
-	Rule     audit.RuleID
-	Title    string
-	Subjects []string
-	Was      audit.Severity // where only the severity moved
-	Now      audit.Status
-}
-
-// FactLine is one changed fact.
-type FactLine struct {
-	Subject string
-	What    string
-	Before  []string
-	After   []string
+// SinceLine is one thing that changed: a verdict, or something published or
+// observed.
+type SinceLine struct {
+	Class audit.Class // audit.Same: a fact and no verdict
+	Text  string
+	// Gone and Come are what is no longer there and what is new, where Text is
+	// only their heading.
+	Gone  []string
+	Come  []string
+	Moved []string // what stays, and is different
 }
 
 // Item is one rule that says the same about one or more subjects.
@@ -94,12 +99,20 @@ type Item struct {
 	Rule     audit.RuleID
 	Severity audit.Severity
 	Title    string
-	Details  []string // one per subject, without repetition
+	Said     []Said
 	Evidence []string
 	Means    string
 	Fix      audit.Fix
 	Refs     []RefLine
 	Since    time.Time // first seen, zero: not known
+}
+
+// Said is one sentence, and the subjects of which it is true.
+type Said struct {
+	Text     string
+	Subjects []string
+	// Named: Text names the first subject by itself.
+	Named bool
 }
 
 // RefLine is a reference for people.
@@ -108,11 +121,13 @@ type RefLine struct {
 	URL  string
 }
 
-// Dark is what could not be seen about one subject, and why.
+// Dark is one reason for not knowing, and everything that waits for it.
 type Dark struct {
-	Subject string
-	Detail  string
-	Cause   audit.Code
-	Rules   []audit.RuleID // that wait for it
-	Advice  string         // what to try; empty: nothing to do
+	Text     string
+	Cause    audit.Code
+	Subjects []string
+	Rules    []audit.RuleID // in catalogue order
+	Checks   int            // findings
+	Evidence []string
+	Advice   string // what to try; empty: nothing to do
 }

@@ -11,45 +11,52 @@ import (
 // TextOptions are choices of the text form.
 type TextOptions struct {
 	Color   bool
-	Verbose bool // list the passes as well
+	Verbose bool // list the passes as well, and cut nothing
 }
 
-// Columns of an item: number, severity, text.
+// Columns of an item: number, severity, text; and "Evidence " inside the text.
 const (
 	colText  = 9
-	colLabel = 9 // "Evidence " inside the text column
+	colLabel = 9
+)
+
+// Limits of lists in text that is not verbose.
+const (
+	maxEvidence = 4
+	maxListed   = 8 // subjects, records, steps
 )
 
 // Text writes a report for a terminal, 80 columns wide. The error is the
 // writer's.
 func Text(w io.Writer, m Model, o TextOptions) error {
-	p := &page{w: w, color: o.Color}
+	p := &page{w: w, color: o.Color, rows: maxRows}
+	if o.Verbose {
+		p.rows = 0
+	}
 	p.head(m)
+	p.ownSide(m.OwnSide)
 	p.axes(m)
 	p.since(m.Since)
 	if len(m.Fails) > 0 {
 		p.title("FAILS, worst first")
 		for i, it := range m.Fails {
-			p.item(i+1, it, o.Verbose)
+			p.item(fmt.Sprintf("%2d ", i+1), it, o.Verbose)
 		}
 	}
 	if len(m.Notes) > 0 {
 		p.title("NOTES, nothing to repair")
 		for _, it := range m.Notes {
-			for _, d := range it.Details {
-				p.hang("  ", d)
-			}
-			p.line("      " + string(it.Rule))
+			p.item("   ", it, o.Verbose)
 		}
 	}
-	p.unknown(m.Unknown)
+	p.unknown(m, o.Verbose)
 	p.good(m, o.Verbose)
 	p.foot(m)
 	return p.err
 }
 
 func (p *page) head(m Model) {
-	right := []string{}
+	var right []string
 	if m.Run > 0 {
 		right = append(right, fmt.Sprintf("run %d", m.Run))
 	}
@@ -60,26 +67,35 @@ func (p *page) head(m Model) {
 	if m.Tag != "" {
 		right = append(right, "tag "+m.Tag)
 	}
-	r, left := Screen(strings.Join(right, " · ")), Screen(m.Target)
-	room := Width - len([]rune(r)) - 1
-	if len([]rune(left)) > room {
-		p.hang("", m.Target)
-		p.line(pad("", room+1) + r)
-	} else {
-		p.line(p.paint(bold, left) + strings.Repeat(" ", Width-len([]rune(left))-len([]rune(r))) + r)
-	}
+	p.spread("", 0, m.Target, bold, right, " ·")
 	if m.Unicode != "" {
-		p.line(Screen(m.Unicode))
+		p.hang("", m.Unicode)
 	}
 	p.line("")
 	p.hang("  ", strings.Join(m.Headline, " "))
 }
 
-func (p *page) axes(m Model) {
-	if len(m.Axes) == 0 {
+func (p *page) ownSide(o *OwnSide) {
+	if o == nil {
 		return
 	}
-	p.line("")
+	p.title(o.Title)
+	p.hang("  ", o.Text)
+	for i, s := range o.Steps {
+		lead := fmt.Sprintf("  %d  ", i+1)
+		if s.Command == "" {
+			p.hang(lead, s.Why)
+			continue
+		}
+		p.hang(lead, s.Why+":")
+		p.hang(pad("", columns(lead)+2), s.Command)
+	}
+}
+
+func (p *page) axes(m Model) {
+	if len(m.Axes) > 0 {
+		p.line("")
+	}
 	for _, a := range m.Axes {
 		var words []string
 		for _, c := range a.Counts {
@@ -105,169 +121,206 @@ func (p *page) title(s string) {
 	p.line(p.paint(bold, s))
 }
 
-func (p *page) since(s *Since) {
-	if s == nil {
-		return
-	}
-	notes := []string{s.Base.Started.Format("2 Jan 2006 15:04"), "same vantage"}
-	if s.OtherVantage {
-		notes[1] = "seen from " + s.Base.Vantage
-	}
-	notes = append(notes, "same rules")
-	if s.OtherRules {
-		notes[2] = "other rules"
-	}
-	p.title(fmt.Sprintf("SINCE run %d (%s)", s.Base.ID, Screen(strings.Join(notes, ", "))))
-	for _, f := range s.Facts {
-		p.fact(f)
-	}
-	for _, c := range s.Changes {
-		p.change(c)
-	}
-	switch {
-	case s.Still > 0 && !s.StillSince.IsZero():
-		p.hang("  still        ", fmt.Sprintf("%s, the oldest since %s", plural(s.Still, "fault"), s.StillSince.Format("2 Jan 2006")))
-	case s.Still > 0:
-		p.line("  still        " + plural(s.Still, "fault"))
-	}
-	if len(s.Facts)+len(s.Changes) == 0 {
-		p.line("  nothing changed")
-	}
-}
-
-func (p *page) fact(f FactLine) {
-	const label = "  changed      "
-	before, after := strings.Join(f.Before, ", "), strings.Join(f.After, ", ")
-	switch {
-	case before == "":
-		p.hang(label, fmt.Sprintf("%s of %s: new: %s", f.What, f.Subject, after))
-	case after == "":
-		p.hang(label, fmt.Sprintf("%s of %s: gone: %s", f.What, f.Subject, before))
-	default:
-		p.hang(label, fmt.Sprintf("%s of %s: %s -> %s", f.What, f.Subject, before, after))
-	}
-}
-
-func (p *page) change(c ChangeLine) {
-	class := string(c.Class)
-	word := pad(class, 13)
-	switch c.Class {
-	case audit.Broken:
-		word = p.paint(red, word)
-	case audit.Fixed:
-		word = p.paint(green, word)
-	}
-	text := fmt.Sprintf("%s: %s", c.Rule, strings.Join(c.Subjects, ", "))
-	if c.Was != "" {
-		text += fmt.Sprintf(" (%s, was %s)", c.Severity, c.Was)
-	}
-	p.hangColored("  "+word, 15, text)
-}
-
-func (p *page) item(n int, it Item, verbose bool) {
+// item writes one rule and everything that it says.
+func (p *page) item(number string, it Item, verbose bool) {
 	p.line("")
-	lead := fmt.Sprintf("%2d ", n) + p.severity(it.Severity) + "  "
-	for i, d := range it.Details {
-		if i > 0 {
-			lead = pad("", colText)
-		}
-		p.hangColored(lead, colText, d)
+	lead := number + p.severity(it.Severity) + "  "
+	for _, s := range it.Said {
+		p.said(lead, s, verbose)
+		lead = pad("", colText)
 	}
-	indent := pad("", colText)
-	for i, e := range it.Evidence {
-		if i == maxEvidence && !verbose {
-			p.line(indent + pad("", colLabel) + fmt.Sprintf("and %d more", len(it.Evidence)-i))
+	note := it.Severity == audit.Info
+	if !note || verbose {
+		p.evidence(it.Evidence, limit(maxEvidence, verbose))
+		p.hang(label("Means"), it.Means)
+		p.fix(it.Fix, limit(maxListed, verbose))
+	}
+	var refs []string
+	for _, r := range it.Refs {
+		refs = append(refs, r.Text)
+	}
+	rule := string(it.Rule)
+	if !it.Since.IsZero() {
+		rule += ", since " + it.Since.Format("2 Jan 2006")
+	}
+	p.spread(pad("", colText), colText, rule, "", refs, " ·")
+}
+
+// said writes a sentence and the subjects that it does not name.
+func (p *page) said(lead string, s Said, verbose bool) {
+	p.hangColored(lead, colText, s.Text)
+	switch {
+	case s.Named && len(s.Subjects) > 1:
+		p.listed("Also", s.Subjects[1:], limit(maxListed, verbose))
+	case !s.Named:
+		p.listed("At", s.Subjects, limit(maxListed, verbose))
+	}
+}
+
+// label is the beginning of a line inside an item.
+func label(s string) string { return pad("", colText) + pad(s, colLabel) }
+
+// limit is how many entries of a list are shown.
+func limit(n int, verbose bool) int {
+	if verbose {
+		return 0
+	}
+	return n
+}
+
+// listed writes a list, an entry a line, behind one label. A most of 0 shows
+// all.
+func (p *page) listed(name string, list []string, most int) {
+	shown := list
+	if most > 0 && len(list) > most {
+		shown = list[:most-1] // the last line is for the rest
+	}
+	for i, s := range shown {
+		if i > 0 {
+			name = ""
+		}
+		p.hang(label(name), s)
+	}
+	if len(shown) < len(list) {
+		p.line(label("") + fmt.Sprintf("and %d more (-v shows them)", len(list)-len(shown)))
+	}
+}
+
+// evidence writes questions and answers; an answer that does not fit beside
+// its question stands below it.
+func (p *page) evidence(list []string, most int) {
+	shown := list
+	if most > 0 && len(list) > most {
+		shown = list[:most-1]
+	}
+	name := "Seen"
+	for _, e := range shown {
+		question, answer, found := strings.Cut(e, "  ->  ")
+		one := strings.Join(strings.Fields(Screen(question+" -> "+answer)), " ")
+		if !found || columns(one) <= Width-colText-colLabel {
+			p.hang(label(name), strings.TrimSuffix(one, " ->"))
+		} else {
+			p.hang(label(name), question)
+			lead := label("") + "-> "
+			p.block(lead, columns(lead), phrases(answer, Width-columns(lead)))
+		}
+		name = ""
+	}
+	if len(shown) < len(list) {
+		p.line(label("") + fmt.Sprintf("and %d more (-v shows them)", len(list)-len(shown)))
+	}
+}
+
+func (p *page) fix(f audit.Fix, most int) {
+	if f.Summary != "" {
+		p.hang(label("Do"), f.Summary)
+	}
+	for i, r := range f.Records {
+		if most > 0 && i == most-1 && len(f.Records) > most {
+			p.line(label("") + fmt.Sprintf("and %d more records (-v shows them)", len(f.Records)-i))
 			break
 		}
-		label := ""
-		if i == 0 {
-			label = "Seen"
-		}
-		p.hang(indent+pad(label, colLabel), e)
-	}
-	p.hang(indent+pad("Means", colLabel), it.Means)
-	p.fix(indent, it.Fix)
-	tail := string(it.Rule)
-	for _, r := range it.Refs {
-		tail += "   " + r.Text
-	}
-	if !it.Since.IsZero() {
-		tail += "   since " + it.Since.Format("2 Jan 2006")
-	}
-	p.hang(indent, tail)
-}
-
-func (p *page) fix(indent string, f audit.Fix) {
-	if f.Summary != "" {
-		p.hang(indent+pad("Do", colLabel), f.Summary)
-	}
-	for _, r := range f.Records {
-		sign := map[audit.Action]string{audit.Add: "+", audit.Replace: "=", audit.Remove: "-"}[r.Action]
-		p.hang(indent+pad("", colLabel)+sign+" ", fmt.Sprintf("%s %s %s", r.Name, r.Type, r.Value))
+		p.record(r)
 	}
 	for i, s := range f.Steps {
-		p.hang(indent+pad("", colLabel)+fmt.Sprintf("%d ", i+1), s)
+		if most > 0 && i == most-1 && len(f.Steps) > most {
+			p.line(label("") + fmt.Sprintf("and %d more steps (-v shows them)", len(f.Steps)-i))
+			break
+		}
+		number := ""
+		if len(f.Steps) > 1 {
+			number = fmt.Sprintf("%d ", i+1)
+		}
+		p.hang(label("")+number, s)
 	}
 }
 
-func (p *page) unknown(list []Dark) {
-	if len(list) == 0 {
+// record writes a record to publish. The names of reverse DNS are long: where
+// one does not fit into the text column it begins further to the left, so that
+// it can be copied in one piece.
+func (p *page) record(r audit.FixRecord) {
+	sign := map[audit.Action]string{audit.Add: "+ ", audit.Replace: "= ", audit.Remove: "- "}[r.Action]
+	text := fmt.Sprintf("%s %s %s", r.Name, r.Type, r.Value)
+	lead := label("") + sign
+	longest := columns(Screen(r.Name))
+	if longest > Width-columns(lead) {
+		lead = pad("", max(2, Width-longest-2-len(" "+sign))) + sign
+	}
+	p.hang(lead, text)
+}
+
+func (p *page) unknown(m Model, verbose bool) {
+	if len(m.Unknown) == 0 {
 		return
 	}
-	p.title(fmt.Sprintf("NOT KNOWN (%d), none of it counted against you", len(list)))
-	for _, d := range list {
-		p.hang("  ", d.Subject)
-		p.hang("      ", fmt.Sprintf("%s (%s)", d.Detail, waiting(d.Rules)))
+	p.title(fmt.Sprintf("NOT KNOWN (%s, %s), none of it counted against you",
+		plural(m.Unseen, "check"), plural(len(m.Unknown), "cause")))
+	for _, d := range m.Unknown {
+		p.line("")
+		p.hang(pad("   ?", colText), d.Text)
+		p.listed("At", d.Subjects, limit(maxListed, verbose))
+		p.hang(label("Checks"), waiting(d))
+		if verbose {
+			p.evidence(d.Evidence, 0)
+		}
 		if d.Advice != "" {
-			p.hang("      ", d.Advice)
+			p.hang(label("Do"), d.Advice)
 		}
 	}
 }
 
-// waiting names the checks that wait for an unknown.
-func waiting(ids []audit.RuleID) string {
-	if len(ids) == 1 {
-		return string(ids[0])
+// waiting counts the checks that wait for an unknown.
+func waiting(d Dark) string {
+	switch {
+	case d.Checks == 1:
+		return string(d.Rules[0])
+	case len(d.Rules) == 1:
+		return fmt.Sprintf("%d: %s", d.Checks, d.Rules[0])
 	}
-	return fmt.Sprintf("%s and %s", ids[0], plural(len(ids)-1, "more check"))
+	return fmt.Sprintf("%d wait for this: %s and others", d.Checks, d.Rules[0])
 }
 
 func (p *page) good(m Model, verbose bool) {
-	hint := " (-v shows them)"
-	if verbose || m.Passed == 0 {
-		hint = ""
+	text := plural(m.Passed, "check") + " passed"
+	switch {
+	case m.Passed == 0:
+		text = "no check passed"
+	case !verbose:
+		text += " (-v shows them)"
+	}
+	switch {
+	case m.NA == 1:
+		text += ", 1 does not apply"
+	case m.NA > 1:
+		text += fmt.Sprintf(", %d do not apply", m.NA)
 	}
 	p.line("")
-	p.line(p.paint(bold, "GOOD") + fmt.Sprintf("  %s passed%s   n/a %d   notes %d", plural(m.Passed, "check"), hint, m.NA, len(m.Notes)))
+	p.line(p.paint(bold, "GOOD") + "  " + text)
 	if !verbose {
 		return
 	}
 	for _, it := range m.Passes {
-		p.hang("  "+p.paint(green, "ok")+"  ", fmt.Sprintf("%s (%s)", it.Title, it.Rule))
-		for _, d := range it.Details {
-			p.hang("        ", d)
+		p.line("")
+		p.spread("   "+p.paint(green, "ok")+"    ", colText, it.Title, "", []string{string(it.Rule)}, "")
+		for _, s := range it.Said {
+			p.said(pad("", colText), s, verbose)
 		}
 	}
 }
 
 func (p *page) foot(m Model) {
 	p.line("")
-	text := strings.Join(m.Limits, " ")
-	if m.TrafficKept {
-		t := m.Traffic
-		text = fmt.Sprintf("This run asked %s and opened %s to %s. ",
-			plural(t.Questions, "DNS question"), plural(t.Connections, "connection"), plural(t.Addresses, "address")) + text
+	p.hang("", strings.Join(m.Foot, " "))
+	if len(m.Next) > 0 {
+		p.line("")
 	}
-	p.hang("", text)
-	if len(m.Next) == 0 {
-		return
+	column := 0
+	for _, n := range m.Next {
+		column = max(column, min(columns(n.Command)+9, 50))
 	}
-	p.line("")
-	for i, n := range m.Next {
-		label := "next  "
-		if i > 0 {
-			label = "      "
-		}
-		p.line(label + n)
+	lead := "next  "
+	for _, n := range m.Next {
+		p.beside(lead+n.Command, column, n.Why)
+		lead = "      "
 	}
 }

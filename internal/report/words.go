@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"mailaudit/internal/audit"
@@ -10,37 +11,60 @@ import (
 // headline answers the questions of a domain owner in plain sentences, and
 // claims nothing that was not seen.
 func headline(run *audit.Run, m Model) []string {
+	serious := 0
+	for _, f := range run.Findings {
+		if f.Status == audit.Fail && f.Severity.AtLeast(audit.High) {
+			serious++
+		}
+	}
 	if run.State != audit.Complete {
-		return []string{fmt.Sprintf("This run was %s: what it had not seen by then is unknown.", run.State)}
+		out := []string{stopped(run.State)}
+		switch {
+		case serious > 0:
+			out = append(out, fmt.Sprintf("%s to repair now had been found.", plural(serious, "serious fault")))
+		case len(m.Fails) > 0:
+			out = append(out, "Nothing serious had been found; the rest is below, worst first.")
+		}
+		return out
 	}
 	if len(run.Findings) == 0 {
 		return []string{"Nothing was judged."}
 	}
 	out := []string{routeSentence(run)}
-	critical, high := 0, 0
-	for _, f := range run.Findings {
-		switch {
-		case f.Status != audit.Fail:
-		case f.Severity == audit.Critical:
-			critical++
-		case f.Severity == audit.High:
-			high++
-		}
+	if m.Passed+len(m.Fails)+len(m.Notes) == 0 && m.Unseen > 0 {
+		return append(out, "Nothing could be seen, so nothing is judged: this is neither good nor bad.")
 	}
 	switch {
-	case critical+high > 0:
-		out = append(out, fmt.Sprintf("%s to repair now.", plural(critical+high, "serious fault")))
+	case serious > 0:
+		out = append(out, fmt.Sprintf("%s to repair now.", plural(serious, "serious fault")))
 	case len(m.Fails) > 0:
 		out = append(out, "Nothing serious was found; the rest is below, worst first.")
-	case len(m.Unknown) == 0:
+	case m.Unseen == 0:
 		out = append(out, "No fault was found.")
 	default:
 		out = append(out, "No fault was found in what could be seen.")
+	}
+	if slices.ContainsFunc(run.Snapshot.Facts.Hosts, func(h audit.Host) bool {
+		return h.A.State == audit.Unknown || h.AAAA.State == audit.Unknown
+	}) {
+		out = append(out, "Not all addresses of its mail hosts are known.")
 	}
 	if m.Coverage < 100 {
 		out = append(out, fmt.Sprintf("%d %% of what counts was seen; the rest is unknown, which is neither good nor bad.", m.Coverage))
 	}
 	return out
+}
+
+// stopped says what a run is worth that did not come to its end.
+func stopped(state audit.RunState) string {
+	const rest = "what it had not seen by then is unknown."
+	switch state {
+	case audit.Aborted:
+		return "This run was stopped before its end: " + rest
+	case audit.Running:
+		return "This run has not come to its end yet: " + rest
+	}
+	return fmt.Sprintf("This run did not come to its end (%s): %s", state, rest)
 }
 
 // routeSentence says where the mail goes.
@@ -56,32 +80,111 @@ func routeSentence(run *audit.Run) string {
 	case len(mx.Records.Value) == 1 && mx.Records.Value[0].IsNull():
 		return fmt.Sprintf("%s takes no mail (null MX).", run.Target)
 	}
-	up, all := 0, 0
-	for _, e := range run.Snapshot.Facts.SMTP {
-		all++
-		if e.Greeting.State == audit.Seen && e.Greeting.Value.Code == 220 {
-			up++
-		}
-	}
-	switch {
-	case all == 0:
-		return fmt.Sprintf("Mail for %s goes to %s.", run.Target, plural(len(run.Snapshot.Facts.Hosts), "host"))
-	case up == all:
-		return fmt.Sprintf("The mail servers of %s answer, on %s.", run.Target, plural(all, "address"))
-	}
-	return fmt.Sprintf("Of %s of the mail servers of %s, %d answered us.", plural(all, "address"), run.Target, up)
+	return serverSentence(run)
 }
 
-// limits says what a result like this one does not prove.
-func limits(run *audit.Run) []string {
-	out := []string{"It was seen from one network, at one time: servers treat networks differently (reputation, rate, allow lists)."}
-	if run.Snapshot.Scope.Passive {
-		return append(out, "Only DNS was asked (--passive): nothing is known about the servers themselves.")
+// serverSentence says how the mail servers received us.
+func serverSentence(run *audit.Run) string {
+	t, scope := tallyOf(run.Snapshot.Facts.SMTP), run.Snapshot.Scope
+	hosts := plural(len(run.Snapshot.Facts.Hosts), "host")
+	switch {
+	case t.tried == 0 && !scope.Passive && scope.Has(audit.AreaSMTP):
+		return fmt.Sprintf("Mail for %s goes to %s; there was nothing to connect to.", run.Target, hosts)
+	case t.tried == 0:
+		return fmt.Sprintf("Mail for %s goes to %s.", run.Target, hosts)
+	case t.up == t.tried:
+		return fmt.Sprintf("The mail servers of %s answer, on %s.", run.Target, plural(t.tried, "address"))
+	case t.tried == 1:
+		return fmt.Sprintf("The mail server of %s, on 1 address, %s.", run.Target, strings.TrimPrefix(t.rest(), "1 "))
+	case t.silent == t.tried:
+		return fmt.Sprintf("No mail server of %s answered, on %s.", run.Target, plural(t.tried, "address"))
+	case t.up == 0:
+		return fmt.Sprintf("No mail server of %s welcomed us; of %s %s.", run.Target, plural(t.tried, "address"), t.rest())
 	}
-	if len(run.Snapshot.Facts.SMTP) > 0 {
-		out = append(out,
-			"A connection that works proves neither that mail is accepted, nor that it is delivered, nor that a login works: no mail, no recipient and no password was tried.",
-			"STARTTLS on offer protects against listeners, not against someone who can remove the offer.")
+	return fmt.Sprintf("The mail servers of %s answer on %d of %s; %s.", run.Target, t.up, plural(t.tried, "address"), t.rest())
+}
+
+// tally counts addresses by how they received us.
+type tally struct{ tried, up, refusing, unwelcome, mute, silent, spared int }
+
+func tallyOf(endpoints []audit.Endpoint) tally {
+	var t tally
+	for _, e := range endpoints {
+		if e.Connect.State == audit.NotTried {
+			continue
+		}
+		t.tried++
+		switch {
+		case e.Connect.State == audit.Absent:
+			t.refusing++
+		case e.Greeting.State == audit.Seen && e.Greeting.Value.Code == 220:
+			t.up++
+		case e.Greeting.State == audit.Seen:
+			t.unwelcome++
+		case e.Connect.State == audit.Seen:
+			t.mute++
+		case e.Connect.Why.Code == audit.Timeout:
+			t.silent++
+		default:
+			t.spared++
+		}
 	}
-	return out
+	return t
+}
+
+// rest tells the addresses that did not welcome us.
+func (t tally) rest() string {
+	var out []string
+	for _, kind := range []struct {
+		n         int
+		one, many string
+	}{
+		{t.refusing, "refuses connections", "refuse connections"},
+		{t.unwelcome, "turned us away", "turned us away"},
+		{t.mute, "gave no greeting", "gave no greeting"},
+		{t.silent, "did not answer", "did not answer"},
+		{t.spared, "could not be contacted", "could not be contacted"},
+	} {
+		switch {
+		case kind.n == 1:
+			out = append(out, "1 "+kind.one)
+		case kind.n > 1:
+			out = append(out, fmt.Sprintf("%d %s", kind.n, kind.many))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// foot says what a run did to others, and what its result does not prove.
+func foot(run *audit.Run) []string {
+	t, connected := run.Sidecar.Traffic, len(run.Snapshot.Facts.SMTP) > 0
+	var out []string
+	switch {
+	case t == audit.Traffic{}:
+	case t.Connections == 0:
+		out = append(out, fmt.Sprintf("This run asked %s and connected to no mail server.", plural(t.Questions, "DNS question")))
+	default:
+		out = append(out, fmt.Sprintf("This run asked %s and opened %s to %s. It sent no mail, named no recipient and tried no password.",
+			plural(t.Questions, "DNS question"), plural(t.Connections, "connection"), plural(t.Addresses, "address")))
+	}
+	const others = "that other networks see the same (servers treat sources differently: reputation, rate, allow lists)"
+	switch {
+	case run.Snapshot.Scope.Passive:
+		return append(out, "What it cannot prove: anything about the servers themselves (--passive asks DNS alone), and "+others+".")
+	case !connected:
+		return append(out, "What it cannot prove: "+others+".")
+	}
+	return append(out, "What it cannot prove: that a message is accepted or reaches an inbox, and "+others+".",
+		"STARTTLS on offer protects against listeners, not against someone who can remove the offer.")
+}
+
+// plural is "1 check", "2 checks".
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	if strings.HasSuffix(word, "ss") {
+		word += "e"
+	}
+	return fmt.Sprintf("%d %ss", n, word)
 }

@@ -3,7 +3,6 @@ package rules
 import (
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -11,40 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/lab"
 )
 
 // The laws hold for every rule, those not yet written included.
-
-// eachObs calls f with every observation inside v, by its path. set replaces
-// the observation.
-func eachObs(v reflect.Value, path string, f func(path string, o reflect.Value)) {
-	switch v.Kind() {
-	case reflect.Pointer:
-		eachObs(v.Elem(), path, f)
-	case reflect.Struct:
-		if strings.HasPrefix(v.Type().Name(), "Obs[") {
-			f(path, v)
-		}
-		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
-				eachObs(v.Field(i), path+"."+v.Type().Field(i).Name, f)
-			}
-		}
-	case reflect.Slice:
-		for i := range v.Len() {
-			eachObs(v.Index(i), fmt.Sprintf("%s.%d", path, i), f)
-		}
-	}
-}
-
-// darken makes an observation unknown for a reason that can be recognised.
-func darken(o reflect.Value, why audit.Reason) {
-	via := o.FieldByName("Via").String()
-	o.SetZero()
-	o.FieldByName("State").SetString(string(audit.Unknown))
-	o.FieldByName("Why").Set(reflect.ValueOf(why))
-	o.FieldByName("Via").SetString(via)
-}
 
 func clone(t *testing.T, s *audit.Snapshot) *audit.Snapshot {
 	t.Helper()
@@ -60,47 +29,16 @@ func clone(t *testing.T, s *audit.Snapshot) *audit.Snapshot {
 	return &out
 }
 
-func statusOf(findings []audit.Finding) map[audit.Key]audit.Status {
-	m := map[audit.Key]audit.Status{}
-	for _, f := range findings {
-		m[f.Key()] = f.Status
-	}
-	return m
-}
-
-// darkReasons are the ways in which the world fails to answer.
-func darkReasons() []audit.Code {
-	return []audit.Code{audit.Timeout, audit.ServFail, audit.DNSRefused, audit.TempFail, audit.EgressBlock, audit.Reset}
-}
-
-// checkDarkening proves for one world: darkening any single observation never
-// turns a pass into a fail or a fail into a pass, and turns the pass of a rule
-// that read it into an unknown.
+// checkDarkening holds one world to the darkening law, see
+// lab.CheckDarkening.
 func checkDarkening(t *testing.T, world *audit.Snapshot) {
 	t.Helper()
-	before := statusOf(Evaluate(world))
-	var paths []string
-	eachObs(reflect.ValueOf(&world.Facts), "facts", func(path string, _ reflect.Value) { paths = append(paths, path) })
-	for i, path := range paths {
-		why := audit.Reason{Code: darkReasons()[i%len(darkReasons())], Text: "darkened " + path}
-		dark := clone(t, world)
-		eachObs(reflect.ValueOf(&dark.Facts), "facts", func(p string, o reflect.Value) {
-			if p == path {
-				darken(o, why)
-			}
-		})
-		for _, f := range Evaluate(dark) {
-			was := before[f.Key()]
-			if was.Known() && f.Status.Known() && was != f.Status {
-				t.Errorf("darkening %s turned %s of %s from %s into %s", path, f.Rule, f.Subject, was, f.Status)
-			}
-			if f.Detail == why.Text && f.Status != audit.UnknownStatus {
-				t.Errorf("%s of %s read the darkened %s and said %s", f.Rule, f.Subject, path, f.Status)
-			}
-			if f.Cause == audit.Bug {
-				t.Errorf("darkening %s: %s", path, f.Detail)
-			}
-		}
+	broken, err := lab.CheckDarkening(world, Evaluate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range broken {
+		t.Error(b)
 	}
 }
 
@@ -125,20 +63,17 @@ func TestDarkeningCases(t *testing.T) {
 func TestReadersGoDark(t *testing.T) {
 	world := good(t)
 	readers := 0
-	eachObs(reflect.ValueOf(&world.Facts), "facts", func(path string, _ reflect.Value) {
-		why := audit.Reason{Code: audit.Timeout, Text: "marked " + path}
+	for i := range lab.Observations(&world.Facts) {
 		dark := clone(t, world)
-		eachObs(reflect.ValueOf(&dark.Facts), "facts", func(p string, o reflect.Value) {
-			if p == path {
-				darken(o, why)
-			}
-		})
+		o := lab.Observations(&dark.Facts)[i]
+		why := audit.Reason{Code: audit.Timeout, Text: "marked " + o.Path}
+		o.Darken(why)
 		for _, f := range Evaluate(dark) {
 			if f.Status == audit.UnknownStatus && f.Detail == why.Text {
 				readers++
 			}
 		}
-	})
+	}
 	if readers < len(Catalogue()) {
 		t.Errorf("only %d readings of observations were noticed for %d rules", readers, len(Catalogue()))
 	}
@@ -147,11 +82,11 @@ func TestReadersGoDark(t *testing.T) {
 func TestAllUnknown(t *testing.T) {
 	worlds := map[string]*audit.Snapshot{"good": good(t), "empty": {Domain: good(t).Domain, Scope: good(t).Scope}}
 	for name, world := range worlds {
-		eachObs(reflect.ValueOf(&world.Facts), "facts", func(_ string, o reflect.Value) {
-			if name == "good" {
-				darken(o, audit.Reason{Code: audit.Timeout, Text: "dark"})
+		if name == "good" {
+			for _, o := range lab.Observations(&world.Facts) {
+				o.Darken(audit.Reason{Code: audit.Timeout, Text: "dark"})
 			}
-		})
+		}
 		said := map[audit.RuleID]bool{}
 		for _, f := range Evaluate(world) {
 			said[f.Rule] = true

@@ -63,7 +63,7 @@ func mxRules() []Rule {
 		Why: "A target without address takes no mail. Senders go on to the next MX; when none has an address, mail bounces, " +
 			"with some senders at once.",
 		Fix:   "Publish A or AAAA records at the target, or take the MX record away.",
-		After: []audit.RuleID{"mx.target-not-public"},
+		After: []audit.RuleID{"mx.no-route", "mx.target-not-public"},
 		Judge: judgeResolvable,
 	}, {
 		ID: "mx.target-alias", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Low,
@@ -164,16 +164,29 @@ func judgeImplicit(s *audit.Snapshot, r *Report) {
 	if refused > 0 && refused == len(ends) {
 		severity, detail = audit.High, detail+", and nothing takes mail there"
 	}
-	fix := audit.Fix{Summary: "name the mail host", Records: []audit.FixRecord{
-		{Action: audit.Add, Name: s.Domain.Name().FQDN(), Type: "MX", Value: "10 " + s.Domain.Name().FQDN()},
-	}}
-	if severity == audit.High {
-		fix = audit.Fix{Summary: "say that the domain takes no mail, or name the host that does", Steps: []string{
-			"if the domain takes no mail: publish " + s.Domain.Name().FQDN() + " MX 0 . (RFC 7505)",
+	r.Fail(domain, Fault{Severity: severity, Detail: detail, Evidence: mxEvidence(s), Fix: implicitFix(s, severity)})
+}
+
+// implicitFix is a record where there is no doubt what it has to be. Nothing
+// can stand beside a CNAME (RFC 1034 3.6.2), so a domain that is an alias takes
+// no MX record of its own.
+func implicitFix(s *audit.Snapshot, severity audit.Severity) audit.Fix {
+	domain := s.Domain.Name().FQDN()
+	switch {
+	case severity == audit.High:
+		return audit.Fix{Summary: "say that the domain takes no mail, or name the host that does", Steps: []string{
+			"if the domain takes no mail: publish " + domain + " MX 0 . (RFC 7505)",
 			"else publish an MX record with the name of the host that takes it",
 		}}
+	case s.Facts.MX.Alias.State != audit.Absent:
+		return audit.Fix{Summary: "name the mail host", Steps: []string{
+			"publish the MX record at the name that " + domain + " is an alias of",
+			"or replace the CNAME at " + domain + " by A and AAAA records, and publish " + domain + " MX 10 " + domain + " beside them",
+		}}
 	}
-	r.Fail(domain, Fault{Severity: severity, Detail: detail, Evidence: mxEvidence(s), Fix: fix})
+	return audit.Fix{Summary: "name the mail host", Records: []audit.FixRecord{
+		{Action: audit.Add, Name: domain, Type: "MX", Value: "10 " + domain},
+	}}
 }
 
 func judgeNullMX(s *audit.Snapshot, r *Report) {

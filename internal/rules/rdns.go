@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"mailaudit/internal/audit"
 )
@@ -53,7 +54,7 @@ func judgePTR(s *audit.Snapshot, r *Report) {
 				Severity: senderSeverity(rv),
 				Detail:   subject + " has no PTR record",
 				Evidence: []string{Seen(rv.PTR.Via, string(rv.PTR.Why.Code))},
-				Fix:      ptrFix(s, rv.Addr),
+				Fix:      ptrFix(s, rv),
 			})
 		}
 	})
@@ -61,20 +62,31 @@ func judgePTR(s *audit.Snapshot, r *Report) {
 
 // ptrFix is a record where one host alone has the address, so that there is
 // no doubt which name belongs there.
-func ptrFix(s *audit.Snapshot, addr netip.Addr) audit.Fix {
+func ptrFix(s *audit.Snapshot, rv audit.Reverse) audit.Fix {
+	name := audit.ReverseName(rv.Addr).FQDN()
 	fix := audit.Fix{Summary: "have the owner of the address block publish a PTR record"}
-	hosts := hostsWith(s, addr)
-	if len(hosts) == 1 && hosts[0].IsHostname() {
-		fix.Records = []audit.FixRecord{{
-			Action: audit.Add, Name: audit.ReverseName(addr).FQDN(), Type: "PTR", Value: hosts[0].FQDN(),
-		}}
-		return fix
-	}
-	fix.Steps = []string{
-		fmt.Sprintf("decide by which name the server at %s is known (the one it gives in EHLO)", addr),
-		fmt.Sprintf("ask for %s PTR with that name, and publish %s at it", audit.ReverseName(addr).FQDN(), addr),
+	hosts := hostsWith(s, rv.Addr)
+	switch {
+	case len(hosts) != 1 || !hosts[0].IsHostname():
+		fix.Steps = []string{
+			fmt.Sprintf("decide by which name the server at %s is known (the one it gives in EHLO)", rv.Addr),
+			fmt.Sprintf("ask for %s PTR with that name, and publish %s at it", name, rv.Addr),
+		}
+	case delegated(rv):
+		fix.Steps = []string{
+			fmt.Sprintf("%s is an alias (RFC 2317): publish PTR %s at the name that it leads to", name, hosts[0].FQDN()),
+		}
+	default:
+		fix.Records = []audit.FixRecord{{Action: audit.Add, Name: name, Type: "PTR", Value: hosts[0].FQDN()}}
 	}
 	return fix
+}
+
+// delegated reports whether the reverse name is an alias, as in RFC 2317:
+// then no PTR record can stand beside the CNAME (RFC 1034 3.6.2). The facts
+// keep that alias nowhere but in the sentence of the negative answer.
+func delegated(rv audit.Reverse) bool {
+	return strings.Contains(rv.PTR.Why.Text, " is an alias of ")
 }
 
 func judgeConfirmed(s *audit.Snapshot, r *Report) {

@@ -1,0 +1,296 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mailaudit/internal/audit"
+	"mailaudit/internal/lab"
+)
+
+// roundTrip is what every answer takes in the worlds of this file: a DNS
+// answer, a TCP handshake, an SMTP reply, a TLS flight and its answer.
+const roundTrip = 100 * time.Millisecond
+
+// MX records, hosts and servers that the worlds are made of. mx4 is reached
+// over IPv4 alone, mx6 over IPv6 alone, mx46 over both.
+const (
+	zoneMX4 = `
+example.org.             MX 10 mx4.example.org.
+mx4.example.org.         A  192.0.2.25
+25.2.0.192.in-addr.arpa. PTR mx4.example.org.
+`
+	zoneMX6 = `
+example.org.             MX 20 mx6.example.org.
+mx6.example.org.         AAAA 2001:db8::25
+5.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR mx6.example.org.
+`
+	zoneMX46 = `
+example.org.             MX 10 mx46.example.org.
+mx46.example.org.        A    192.0.2.25
+mx46.example.org.        AAAA 2001:db8::25
+25.2.0.192.in-addr.arpa. PTR  mx46.example.org.
+5.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR mx46.example.org.
+`
+	server4 = "-- server 192.0.2.25:25 mx4.example.org --\n"
+	server6 = "-- server [2001:db8::25]:25 mx6.example.org --\n"
+
+	oldTLS = `-- smtp 192.0.2.25:25 --
+S: 220 mx4.example.org ESMTP
+C: EHLO *
+S: 250-mx4.example.org
+S: 250 STARTTLS
+C: STARTTLS
+S: 220 go ahead
+!starttls cert=good tls=1.2
+C: EHLO *
+S: 250 mx4.example.org
+`
+	noTLS = `-- smtp 192.0.2.25:25 --
+S: 220 mx4.example.org ESMTP
+C: EHLO *
+S: 250-mx4.example.org
+S: 250 SIZE 1000
+`
+)
+
+// cost is how long an audit takes: round trips one after another, and beside
+// them the pauses that are manners and wait for nobody's answer.
+type cost struct {
+	trips int
+	pause time.Duration
+}
+
+// costs lists worlds with what an audit of them costs, and why. The longest
+// chain of ARCHITECTURE.md has eight links:
+//
+//	MX, address, connect, greeting, EHLO, STARTTLS, TLS, EHLO
+func costs() []struct {
+	name   string
+	header string // further settings of the world
+	zone   string
+	server string
+	args   string // beside the domain
+	want   cost
+} {
+	type c = struct {
+		name, header, zone, server, args string
+		want                             cost
+	}
+	return []c{
+		// The chain as it is. The PTR question leaves when the address is known
+		// and its forward question after that: 2 + 2, beside the 2 + 6 of SMTP.
+		{name: "one MX, one address, TLS 1.3", zone: zoneMX4, server: server4, want: cost{trips: 8}},
+		// TLS 1.2 has two flights each way before the client may speak
+		// (RFC 5246 section 7.3), TLS 1.3 one (RFC 8446 section 2): 8 + 1.
+		{name: "TLS 1.2", zone: zoneMX4, server: oldTLS, want: cost{trips: 9}},
+		// Hosts do not wait for each other: 8 beside 8.
+		{name: "two MX hosts", zone: zoneMX4 + zoneMX6, server: server4 + server6, want: cost{trips: 8}},
+		// 2 to the addresses, then the two addresses of one host one after
+		// another, from connect to EHLO inside TLS: 2 + 6 + 6. The reply to QUIT
+		// is not waited for, and the spacing is per address.
+		{name: "one MX, dual stack", zone: zoneMX46, server: server4 + server6, want: cost{trips: 14}},
+		// Two names of one address: 2 + 6, then the reply to QUIT ends the first
+		// connection (1), a second of spacing, and 6 for the other name.
+		{name: "two MX hosts at one address", zone: zoneMX4 + "example.org. MX 20 alias.example.org.\nalias.example.org. A 192.0.2.25\n",
+			server: server4, want: cost{trips: 15, pause: time.Second}},
+		// The addresses of the domain itself are asked together with its MX
+		// records, so they are known when "no MX" is: 1 + 6.
+		{name: "implicit MX", zone: "example.org. A 192.0.2.25\n25.2.0.192.in-addr.arpa. PTR example.org.\n",
+			server: "-- server 192.0.2.25:25 example.org --\n", want: cost{trips: 7}},
+		// An alias at an MX target costs nothing where the resolver follows it.
+		{name: "MX target is an alias", zone: "example.org. MX 10 mail.example.org.\nmail.example.org. CNAME mx4.example.org.\nmx4.example.org. A 192.0.2.25\n25.2.0.192.in-addr.arpa. PTR mx4.example.org.\n",
+			server: server4, want: cost{trips: 8}},
+		// One answer says it all, and nobody waits for the addresses that were
+		// asked ahead.
+		{name: "null MX", zone: "example.org. MX 0 .\nexample.org. A 192.0.2.80\n", want: cost{trips: 1}},
+		{name: "no such domain", zone: "other.org. A 192.0.2.80\nexample.org. !nxdomain\n", want: cost{trips: 1}},
+		{name: "slow addresses of a domain with null MX", zone: "example.org. MX 0 .\nexample.org. A !delay 2s\n", want: cost{trips: 1}},
+		// MX, address, PTR. The forward question of a PTR that names the host is
+		// the one that has led to the address, and its answer is remembered.
+		{name: "passive", zone: zoneMX4, args: "--passive", want: cost{trips: 3}},
+		// MX, address, PTR, forward address of the other name.
+		{name: "passive, PTR of another name", zone: "example.org. MX 10 mx4.example.org.\nmx4.example.org. A 192.0.2.25\n" +
+			"25.2.0.192.in-addr.arpa. PTR other.example.org.\nother.example.org. A 192.0.2.25\n", args: "--passive", want: cost{trips: 4}},
+		// MX, address.
+		{name: "only mx", zone: zoneMX4, args: "--only mx", want: cost{trips: 2}},
+		// PTR and forward address of the sending address need no other answer:
+		// 2 beside the 3 of the mail hosts, or beside the 8 of the chain.
+		{name: "passive, a sending address", zone: zoneMX4 + "99.2.0.192.in-addr.arpa. PTR out.example.org.\nout.example.org. A 192.0.2.99\n",
+			args: "--passive --sending-ip 192.0.2.99", want: cost{trips: 3}},
+		{name: "a sending address", zone: zoneMX4 + "99.2.0.192.in-addr.arpa. PTR out.example.org.\nout.example.org. A 192.0.2.99\n",
+			server: server4, args: "--sending-ip 192.0.2.99", want: cost{trips: 8}},
+		// A truncated MX answer is asked for again over TCP: handshake, question.
+		// 1 + 2 instead of 1.
+		{name: "MX over TCP", zone: zoneMX4 + "example.org. MX !truncate\n", server: server4, want: cost{trips: 10}},
+		// MX, address, the refused connect, the pause before it may count, and
+		// the connect once more: 3 + 1.
+		{name: "port 25 refused", zone: zoneMX4, server: "-- smtp 192.0.2.25:25 --\n!refuse\n", want: cost{trips: 4, pause: 5 * time.Second}},
+		// MX, address, connect, greeting, EHLO; the pause; connect, greeting, EHLO.
+		// QUIT and the spacing of the first connection pass during the pause.
+		{name: "no STARTTLS", zone: zoneMX4, server: noTLS, want: cost{trips: 8, pause: 5 * time.Second}},
+		// Both addresses of a host refuse: 2, then for each connect, pause,
+		// connect. One host is one queue: 2 + 2 + 2, two pauses.
+		{name: "port 25 refused, dual stack", zone: zoneMX46, server: "-- smtp 192.0.2.25:25 --\n!refuse\n-- smtp [2001:db8::25]:25 --\n!refuse\n",
+			want: cost{trips: 6, pause: 10 * time.Second}},
+		// Behind NAT our own address is asked nothing about. A public one is: PTR
+		// and forward address, 2 beside MX and address.
+		{name: "our own name is found", header: "local 9.9.9.10", zone: zoneMX4 + "10.9.9.9.in-addr.arpa. PTR probe.example.net.\nprobe.example.net. A 9.9.9.10\n",
+			server: server4, want: cost{trips: 8}},
+		// Both our addresses are public: their names are looked for at once.
+		{name: "our own name leads back over IPv6 only", header: "local 9.9.9.10 2620:fe::10",
+			zone: zoneMX4 + "10.9.9.9.in-addr.arpa. PTR probe.example.net.\nprobe.example.net. A 9.9.9.11\nprobe.example.net. AAAA 2620:fe::10\n" +
+				"0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.e.f.0.0.0.2.6.2.ip6.arpa. PTR probe.example.net.\n",
+			server: server4, want: cost{trips: 8}},
+		{name: "our own addresses have no names", header: "local 9.9.9.10 2620:fe::10",
+			zone:   zoneMX4 + "10.9.9.9.in-addr.arpa. !nxdomain\n0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.e.f.0.0.0.2.6.2.ip6.arpa. !nxdomain\n",
+			server: server4, want: cost{trips: 8}},
+	}
+}
+
+// Ensure an audit takes exactly the round trips that its longest chain has.
+// In a bubble time passes only while somebody waits, so the difference of
+// two clock readings is a count.
+func TestRoundTrips(t *testing.T) {
+	for _, c := range costs() {
+		t.Run(c.name, func(t *testing.T) {
+			text := fmt.Sprintf("# %s\nat 2026-11-23T12:00:00Z rtt %s %s\n-- zone --\n%s%s", c.name, roundTrip, c.header, c.zone, c.server)
+			args := append([]string{"audit", "example.org"}, strings.Fields(c.args)...)
+			inWorld(t, text, func(t *testing.T, w *lab.World) {
+				db := filepath.Join(t.TempDir(), "history.db")
+				got := play(t, w, db, labEnv(), args)
+				if got.code == exitUsage || got.code == exitBroken {
+					t.Fatalf("exit %d\n%s%s", got.code, got.out, got.err)
+				}
+				run := newest(t, db)
+				took := run.Finished.Sub(run.Started)
+				want := time.Duration(c.want.trips)*roundTrip + c.want.pause
+				if took != want {
+					t.Errorf("it took %v: %.1f round trips and %v of pause, want %d", took, float64(took-c.want.pause)/float64(roundTrip), c.want.pause, c.want.trips)
+				}
+			})
+		})
+	}
+}
+
+// Ensure ARCHITECTURE.md draws the chain that is measured.
+func TestRoundTripsAsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	measured := costs()[0]
+	words := map[int]string{7: "seven", 8: "eight", 9: "nine", 10: "ten"}
+	for line := range strings.Lines(string(text)) {
+		chain, isChain := strings.CutPrefix(strings.TrimSpace(line), "MX ─►")
+		if !isChain {
+			continue
+		}
+		links := 2 + strings.Count(chain, "─►") // "MX ─►" is one arrow between two links
+		if links != measured.want.trips || !strings.HasSuffix(chain, words[links]) {
+			t.Errorf("the chain of ARCHITECTURE.md has %d links, measured are %d: %s", links, measured.want.trips, line)
+		}
+		return
+	}
+	t.Error("ARCHITECTURE.md draws no chain")
+}
+
+// Ensure that wherever the time of an audit runs out, or a signal stops it, it
+// ends at that moment, and nothing becomes a fault because it was not seen: a
+// fault of the server without STARTTLS is told only when both looks are over.
+func TestCutOff(t *testing.T) {
+	const step = roundTrip / 2
+	for _, c := range []struct {
+		name, server string
+		whole        time.Duration // what an audit takes, see costs
+	}{
+		{"healthy", server4, 8 * roundTrip},
+		{"no STARTTLS", noTLS, 8*roundTrip + 5*time.Second},
+	} {
+		text := fmt.Sprintf("# %s\nat 2026-11-23T12:00:00Z rtt %s\n-- zone --\n%s%s", c.name, roundTrip, zoneMX4, c.server)
+		for _, how := range []string{"timeout", "signal"} {
+			for at := step / 2; at < c.whole+2*step; at += step {
+				if at > 7*roundTrip && at < c.whole-5*roundTrip {
+					at += time.Second - 3*step // in the middle of the pause nothing happens
+				}
+				inWorld(t, text, func(t *testing.T, w *lab.World) {
+					db := filepath.Join(t.TempDir(), "history.db")
+					a := attempt{args: []string{"audit", "example.org", "--fail-on", "low"}, db: db}
+					if how == "timeout" {
+						a.args = append(a.args, "--timeout", at.String())
+					} else {
+						ctx, cancel := context.WithCancelCause(context.Background())
+						defer cancel(nil)
+						stop := time.AfterFunc(at, func() { cancel(interrupted{os.Interrupt}) })
+						defer stop.Stop()
+						a.ctx = ctx
+					}
+					checkCutOff(t, a.in(w), newest(t, db), how, at, c.whole)
+				})
+				if t.Failed() {
+					t.Fatalf("%s, %s at %v", c.name, how, at)
+				}
+			}
+		}
+	}
+}
+
+func checkCutOff(t *testing.T, got outcome, run *audit.Run, how string, at, whole time.Duration) {
+	t.Helper()
+	cut := at < whole
+	state, code := audit.Complete, map[bool]int{true: exitFindings, false: exitOK}[whole > 8*roundTrip && !cut]
+	if how == "signal" && cut {
+		state = audit.Aborted
+	}
+	if how == "signal" && !got.at.Before(run.Started.Add(at)) { // it may come during the goodbyes, too
+		code = exitInterrupted
+	}
+	dark := 0
+	for _, f := range run.Findings {
+		switch {
+		case f.Status == audit.Fail && cut:
+			t.Errorf("%s of %s fails: %s", f.Rule, f.Subject, f.Detail)
+		case f.Status == audit.UnknownStatus:
+			dark++
+			if f.Cause != audit.Deadline && f.Cause != audit.Interrupted && f.Cause != audit.NotLearned && f.Cause != audit.Once {
+				t.Errorf("%s is unknown because of %s", f.Rule, f.Cause)
+			}
+		}
+	}
+	if code == exitOK && dark == len(run.Findings) {
+		code = exitUnknown
+	}
+	if got.code != code || got.err != "" || run.State != state || (dark > 0) != cut {
+		t.Errorf("exit %d, want %d; %s, want %s; %d unknown\n%s%s", got.code, code, run.State, state, dark, got.out, got.err)
+	}
+	if took, want := run.Finished.Sub(run.Started), min(at, whole); took != want {
+		t.Errorf("it took %v, want %v", took, want)
+	}
+}
+
+// labEnv opens the documentation ranges that worlds are made of.
+func labEnv() map[string]string { return map[string]string{"MAILAUDIT_ALLOW_NET": documentation} }
+
+// inWorld runs a test in a bubble at the time of a world, and then reports
+// whatever the world has to complain about.
+func inWorld(t *testing.T, text string, test func(t *testing.T, w *lab.World)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w, err := lab.ParseWorld(t.Name(), []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Until(w.At))
+		test(t, w)
+		time.Sleep(time.Minute) // goodbyes that a signal left to themselves
+		for _, p := range append(w.Problems(), w.Unanswered()...) {
+			t.Errorf("problem of the world: %s", p)
+		}
+	})
+}

@@ -1,0 +1,251 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mailaudit/internal/audit"
+	"mailaudit/internal/rules"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// input is one file of testdata: a run as the store gives it back, with what
+// is needed to tell it.
+type input struct {
+	Run     *audit.Run    `json:"run"`
+	Sidecar audit.Sidecar `json:"sidecar"`
+	Delta   *audit.Delta  `json:"delta"`
+	History []struct {
+		Rule    audit.RuleID `json:"rule"`
+		Subject string       `json:"subject"`
+		Status  audit.Status `json:"status"`
+		Since   time.Time    `json:"since"`
+	} `json:"history"`
+}
+
+func load(t testing.TB, path string) Entry {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in input
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	err = dec.Decode(&in)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	in.Run.Sidecar = in.Sidecar
+	e := Entry{Run: in.Run, Delta: in.Delta, History: History{}}
+	for _, h := range in.History {
+		e.History[audit.Key{Rule: h.Rule, Subject: h.Subject}] = audit.Verdict{Status: h.Status, Since: h.Since}
+	}
+	return e
+}
+
+// inputs are the files of testdata that are no golden files.
+func inputs(t testing.TB) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, ".out.json") })
+	if len(files) < 10 {
+		t.Fatalf("only %d inputs", len(files))
+	}
+	return files
+}
+
+// renderers by the end of the name of a golden file. The first that fits is
+// meant.
+func renderers() []struct {
+	suffix string
+	render func(Entry) (string, error)
+} {
+	text := func(o TextOptions) func(Entry) (string, error) {
+		return func(e Entry) (string, error) {
+			var b bytes.Buffer
+			err := Text(&b, Build(e.Run, e.Delta, e.History), o)
+			return b.String(), err
+		}
+	}
+	return []struct {
+		suffix string
+		render func(Entry) (string, error)
+	}{
+		{".verbose.txt", text(TextOptions{Verbose: true})},
+		{".color.txt", text(TextOptions{Color: true})},
+		{".diff.txt", func(e Entry) (string, error) {
+			var b bytes.Buffer
+			err := Diff(&b, Build(e.Run, e.Delta, e.History), false)
+			return b.String(), err
+		}},
+		{".txt", text(TextOptions{})},
+		{".out.json", func(e Entry) (string, error) {
+			var b bytes.Buffer
+			err := JSON(&b, []Entry{e})
+			return b.String(), err
+		}},
+	}
+}
+
+// TestGolden renders every input in every form that has a golden file. To add
+// one, make an empty file of that name and run the test with -update.
+func TestGolden(t *testing.T) {
+	used := map[string]bool{}
+	for _, file := range inputs(t) {
+		base := strings.TrimSuffix(file, ".json")
+		e := load(t, file)
+		for _, r := range renderers() {
+			golden := base + r.suffix
+			_, err := os.Stat(golden)
+			if os.IsNotExist(err) && r.suffix != ".txt" {
+				continue
+			}
+			used[golden] = true
+			t.Run(filepath.Base(golden), func(t *testing.T) {
+				got, err := r.render(e)
+				if err != nil {
+					t.Fatal(err)
+				}
+				compare(t, golden, got)
+			})
+		}
+	}
+	all, err := filepath.Glob("testdata/*.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all {
+		if !used[f] && !slices.Contains(inputs(t), f) {
+			t.Errorf("%s belongs to no input", f)
+		}
+	}
+}
+
+// compare holds output against a golden file, or writes that with -update.
+func compare(t *testing.T, golden, got string) {
+	t.Helper()
+	if *update {
+		err := os.WriteFile(golden, []byte(got), 0o644)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n"))
+	if diff != "" {
+		t.Errorf("%s is not what is rendered now (-golden +now); make golden rewrites it:\n%s", golden, diff)
+	}
+}
+
+// TestGoldenLists does the same for what is not about one run.
+func TestGoldenLists(t *testing.T) {
+	day := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	longName := strings.Repeat(strings.Repeat("a", 60)+".", 4) + "example"
+	lines := []RunLine{
+		{ID: 12, State: audit.Complete, Target: "example.org", Started: day, Fails: map[audit.Severity]int{audit.High: 2, audit.Low: 1, audit.Info: 4}, Unknown: 3, Changed: true, Tag: "after the move"},
+		{ID: 11, State: audit.Complete, Target: "example.org", Started: day.Add(-24 * time.Hour)},
+		{ID: 10, State: audit.Aborted, Target: "mail.department.university.example", Started: day.Add(-25 * time.Hour)},
+		{ID: 1234567, State: audit.Running, Target: longName, Started: day.Add(-26 * time.Hour), Tag: "\x1b[31mred"},
+	}
+	facts := load(t, "testdata/faults.json").Run.Snapshot.Facts
+	domain, _, err := audit.ParseDomain("example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	everything := audit.Scope{Areas: audit.Areas(), AllowNets: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+	dark := audit.Facts{MX: audit.MX{Records: audit.Dark[[]audit.MXRecord](audit.Reason{Code: audit.ServFail, Text: "192.0.2.53 answered SERVFAIL"}, "dig MX example.org")}}
+	for _, c := range []struct {
+		golden string
+		write  func(*bytes.Buffer) error
+	}{
+		{"explain", func(b *bytes.Buffer) error {
+			for _, r := range rules.Catalogue() {
+				err := Explain(b, r, false)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(b, strings.Repeat("=", Width))
+			}
+			return nil
+		}},
+		{"rules", func(b *bytes.Buffer) error { return RuleList(b, rules.Catalogue(), false) }},
+		{"runs", func(b *bytes.Buffer) error { return Runs(b, lines, false) }},
+		{"runs-none", func(b *bytes.Buffer) error { return Runs(b, nil, false) }},
+		{"dry-run", func(b *bytes.Buffer) error { return DryRun(b, domain, everything, facts) }},
+		{"dry-run-passive", func(b *bytes.Buffer) error {
+			return DryRun(b, domain, audit.Scope{Areas: audit.Areas(), Passive: true}, facts)
+		}},
+		{"dry-run-dark", func(b *bytes.Buffer) error { return DryRun(b, domain, everything, dark) }},
+	} {
+		t.Run(c.golden, func(t *testing.T) {
+			var b bytes.Buffer
+			err := c.write(&b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkText(t, b.String(), false)
+			compare(t, filepath.Join("testdata", "lists", c.golden+".txt"), b.String())
+		})
+	}
+}
+
+// TestInputsHaveAll keeps the inputs from losing what they are there for.
+func TestInputsHaveAll(t *testing.T) {
+	classes, causes, states := map[audit.Class]bool{}, map[audit.Code]bool{}, map[audit.RunState]bool{}
+	var whats []string
+	for _, file := range inputs(t) {
+		e := load(t, file)
+		states[e.Run.State] = true
+		if strings.Contains(file, "hostile") {
+			continue
+		}
+		for _, f := range e.Run.Findings {
+			causes[f.Cause] = true
+		}
+		for _, c := range e.Delta.Changes {
+			classes[c.Class] = true
+		}
+		for _, f := range e.Delta.Facts {
+			whats = append(whats, f.What)
+		}
+	}
+	for _, class := range []audit.Class{audit.Broken, audit.Fixed, audit.StillFailing, audit.Appeared, audit.Gone,
+		audit.LostSight, audit.RegainedSight, audit.NewCheck, audit.Retired} {
+		if !classes[class] {
+			t.Errorf("no input has a change of class %q", class)
+		}
+	}
+	for _, cause := range []audit.Code{audit.Timeout, audit.NoRoute, audit.ServFail, audit.TempFail, audit.NotLearned, audit.Interrupted, audit.Blocked} {
+		if !causes[cause] {
+			t.Errorf("no input is dark because of %q", cause)
+		}
+	}
+	if !states[audit.Complete] || !states[audit.Aborted] {
+		t.Errorf("states: %v", states)
+	}
+	for _, what := range []string{"MX", "A", "PTR", "greeting", "certificate"} {
+		if !slices.Contains(whats, what) {
+			t.Errorf("no input has a changed %s", what)
+		}
+	}
+}
