@@ -142,12 +142,13 @@ CREATE TABLE questions (
   UNIQUE (rule, subject)
 ) STRICT;
 
--- What a finding says, each wording once. sha256 is over the three texts, each
+-- What a finding says, each wording once. sha256 is over the four texts, each
 -- followed by a zero octet.
 CREATE TABLE bodies (
   id       INTEGER PRIMARY KEY,
   sha256   BLOB NOT NULL UNIQUE CHECK (length(sha256) = 32),
   detail   TEXT NOT NULL,
+  cause    TEXT NOT NULL, -- why an unknown is unknown (audit.Code), or empty
   evidence TEXT NOT NULL CHECK (json_valid(evidence)), -- array of lines, or null
   fix      TEXT NOT NULL CHECK (json_valid(fix))
 ) STRICT;

@@ -164,12 +164,12 @@ func (c *checker) bodies(ctx context.Context) error {
 		var id int64
 		var sum []byte
 		var b body
-		err := rows.Scan(&id, &sum, &b.detail, &b.evidence, &b.fix)
+		err := rows.Scan(&id, &sum, &b.detail, &b.cause, &b.evidence, &b.fix)
 		if err == nil && !sameSum(b.sum(), sum) {
 			c.report("finding body %d: its content does not match its hash", id)
 		}
 		return err
-	}, "SELECT id, sha256, detail, evidence, fix FROM bodies")
+	}, "SELECT id, sha256, detail, cause, evidence, fix FROM bodies")
 }
 
 // spans checks what the reading of runs takes for granted.

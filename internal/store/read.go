@@ -274,7 +274,7 @@ func (db *DB) loadFindings(ctx context.Context, tx *sql.Tx, run, stream, layout 
 
 // spansAt returns what held at a run of a stream, by question.
 func (db *DB) spansAt(ctx context.Context, tx *sql.Tx, run, stream int64) (map[int64]audit.Finding, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT s.question, q.rule, q.subject, s.status, s.severity, b.detail, b.evidence, b.fix
+	rows, err := tx.QueryContext(ctx, `SELECT s.question, q.rule, q.subject, s.status, s.severity, b.detail, b.cause, b.evidence, b.fix
 		FROM spans s JOIN questions q ON q.id = s.question JOIN bodies b ON b.id = s.body
 		WHERE s.stream = ?1 AND s.first_run <= ?2 AND (s.last_run IS NULL OR s.last_run >= ?2)`, stream, run)
 	if err != nil {
@@ -286,7 +286,7 @@ func (db *DB) spansAt(ctx context.Context, tx *sql.Tx, run, stream int64) (map[i
 		var question int64
 		var f audit.Finding
 		var b body
-		err = rows.Scan(&question, &f.Rule, &f.Subject, &f.Status, &f.Severity, &b.detail, &b.evidence, &b.fix)
+		err = rows.Scan(&question, &f.Rule, &f.Subject, &f.Status, &f.Severity, &b.detail, &b.cause, &b.evidence, &b.fix)
 		if err != nil {
 			return nil, err
 		}

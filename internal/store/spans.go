@@ -11,12 +11,12 @@ import (
 )
 
 // body is what a finding says, in its stored form.
-type body struct{ detail, evidence, fix string }
+type body struct{ detail, cause, evidence, fix string }
 
-// sum is the identity of a body: SHA-256 over the three texts, each followed
+// sum is the identity of a body: SHA-256 over the four texts, each followed
 // by a zero octet, which none of them holds.
 func (b body) sum() [sha256.Size]byte {
-	return sha256.Sum256([]byte(b.detail + "\x00" + b.evidence + "\x00" + b.fix + "\x00"))
+	return sha256.Sum256([]byte(b.detail + "\x00" + b.cause + "\x00" + b.evidence + "\x00" + b.fix + "\x00"))
 }
 
 // storedFix is audit.Fix with every field always there, so that an empty list
@@ -36,12 +36,12 @@ func encodeBody(f audit.Finding) (body, error) {
 	if err != nil {
 		return body{}, fmt.Errorf("encode fix of %s: %w", f.Rule, err)
 	}
-	return body{f.Detail, string(evidence), string(fix)}, nil
+	return body{f.Detail, string(f.Cause), string(evidence), string(fix)}, nil
 }
 
 // decodeInto fills in what a finding says.
 func (b body) decodeInto(f *audit.Finding) error {
-	f.Detail = b.detail
+	f.Detail, f.Cause = b.detail, audit.Code(b.cause)
 	err := json.Unmarshal([]byte(b.evidence), &f.Evidence)
 	if err != nil {
 		return fmt.Errorf("decode evidence of %s: %w", f.Rule, err)
@@ -174,8 +174,8 @@ func (w *spanWriter) begin(ctx context.Context, a answer) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	words, _, err := intern(ctx, w.tx, "bodies", 1, []string{"sha256", "detail", "evidence", "fix"},
-		a.sum[:], a.body.detail, a.body.evidence, a.body.fix)
+	words, _, err := intern(ctx, w.tx, "bodies", 1, []string{"sha256", "detail", "cause", "evidence", "fix"},
+		a.sum[:], a.body.detail, a.body.cause, a.body.evidence, a.body.fix)
 	if err != nil {
 		return 0, err
 	}

@@ -224,7 +224,7 @@ func (n night) finding(rule audit.RuleID, subject string) audit.Finding {
 		f.Fix = audit.Fix{Summary: "Publish the record.", Records: []audit.FixRecord{{Action: audit.Add, Name: n.target + ".", Type: "MX", Value: "10 mx1." + n.target + "."}}, Steps: []string{"First this.", "Then that."}}
 	case 1:
 		f.Status = audit.UnknownStatus
-		f.Detail = "The server did not answer in time."
+		f.Detail, f.Cause = "The server did not answer in time.", audit.Timeout
 		f.Evidence = []string{"connect: timeout"}
 	case 2:
 		f.Status = audit.NAStatus
