@@ -68,6 +68,7 @@ func facets(f Facts) []facet {
 		out = append(out, hostFacets(h)...)
 	}
 	for _, r := range f.RDNS {
+		out = appendKnown(out, r.Alias, facet{area: AreaRDNS, subject: r.Addr.String(), what: "alias"}, names)
 		out = appendKnown(out, r.PTR, facet{area: AreaRDNS, subject: r.Addr.String(), what: "PTR"}, names)
 	}
 	for _, e := range f.SMTP {
@@ -111,7 +112,11 @@ func hostFacets(h Host) []facet {
 
 func endpointFacets(e Endpoint) []facet {
 	at := func(area Area, what string) facet { return facet{area: area, subject: e.Subject(), what: what} }
-	out := appendKnown(nil, e.Greeting, at(AreaSMTP, "greeting"), func(g Greeting) []string {
+	greeting := e.Greeting
+	if greeting.Value.Code/100 == 4 {
+		greeting.State = Unknown // "not now" says nothing about the server
+	}
+	out := appendKnown(nil, greeting, at(AreaSMTP, "greeting"), func(g Greeting) []string {
 		var w []string
 		for _, l := range g.Lines {
 			w = append(w, strings.TrimSpace(fmt.Sprintf("%d %s", g.Code, l)))

@@ -213,6 +213,9 @@ func change(key Key, before, after Finding, prior Prior, now Facts, cat Catalogu
 		Retired: !listed,
 		Blind:   !now.Enumerated(key.Subject),
 	}
+	if t.Before == "" && t.Known != "" && !prior.Base.Snapshot.Facts.Enumerated(key.Subject) {
+		t.Before = UnknownStatus // the base run could not see whether the subject was there
+	}
 	c := Change{
 		Class: Classify(t), Rule: key.Rule, Subject: key.Subject,
 		Before: before.Status, Known: v.Status, KnownRun: v.Run, Now: after.Status,

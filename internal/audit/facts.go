@@ -76,6 +76,9 @@ type Host struct {
 type Reverse struct {
 	Addr netip.Addr `json:"addr"`
 	Role Role       `json:"role"` // the strongest: sender before mx
+	// Alias is the chain of CNAME targets of the reverse name, as RFC 2317
+	// delegates small blocks. Absent: it is no alias.
+	Alias Obs[[]DNSName] `json:"alias,omitzero"`
 	// PTR is the set of names, sorted. Absent: there is none.
 	PTR Obs[[]DNSName] `json:"ptr,omitzero"`
 	// Forward are the addresses of each PTR name, in the family of Addr, by

@@ -106,7 +106,7 @@ func Alias(a, aaaa audit.Obs[[]audit.DNSName]) audit.Obs[[]audit.DNSName] {
 // are followed at once, at most audit.MaxForward of them.
 func Reverse(ctx context.Context, a Asker, addr netip.Addr, role audit.Role) audit.Reverse {
 	answer := a.Ask(ctx, audit.ReverseName(addr), dns.TypePTR)
-	rv := audit.Reverse{Addr: addr, Role: role, PTR: resolve.Observe(answer, pointers)}
+	rv := audit.Reverse{Addr: addr, Role: role, Alias: resolve.Alias(answer), PTR: resolve.Observe(answer, pointers)}
 	var wg sync.WaitGroup
 	rv.Forward = make([]audit.Forward, min(len(rv.PTR.Value), audit.MaxForward))
 	for i := range rv.Forward {

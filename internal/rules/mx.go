@@ -231,9 +231,14 @@ func judgePublic(s *audit.Snapshot, r *Report) {
 			faults = append(faults, bad{subject, what})
 			return
 		}
-		if g.Complete(r, subject) {
-			r.Pass(subject, "a public host")
+		if !g.Complete(r, subject) {
+			return
 		}
+		if opened(g.Values) {
+			r.NA(subject, "it has a special-purpose address that --allow-net or --allow-private opened")
+			return
+		}
+		r.Pass(subject, "a public host")
 	})
 	for _, f := range faults {
 		severity := audit.High
@@ -249,6 +254,19 @@ func judgePublic(s *audit.Snapshot, r *Report) {
 			}},
 		})
 	}
+}
+
+// opened reports whether an address is special, so that only the flags of
+// the user let it pass.
+func opened(sets [][]netip.Addr) bool {
+	for _, set := range sets {
+		for _, a := range set {
+			if audit.Special(a) != "" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // notPublic says why a mail host is not reachable for the world, or "".

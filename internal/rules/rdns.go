@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"mailaudit/internal/audit"
 )
@@ -44,6 +43,10 @@ func senderSeverity(rv audit.Reverse) audit.Severity {
 func judgePTR(s *audit.Snapshot, r *Report) {
 	reverses(s, r, func(rv audit.Reverse) {
 		subject := rv.Addr.String()
+		if what := s.Scope.Special(rv.Addr); what != "" {
+			r.NA(subject, "no address of the public internet: "+what)
+			return
+		}
 		names, present, ok := Need(r, subject, rv.PTR)
 		switch {
 		case !ok:
@@ -72,9 +75,9 @@ func ptrFix(s *audit.Snapshot, rv audit.Reverse) audit.Fix {
 			fmt.Sprintf("decide by which name the server at %s is known (the one it gives in EHLO)", rv.Addr),
 			fmt.Sprintf("ask for %s PTR with that name, and publish %s at it", name, rv.Addr),
 		}
-	case delegated(rv):
+	case rv.Alias.State != audit.Absent: // nothing can stand beside a CNAME (RFC 1034 3.6.2)
 		fix.Steps = []string{
-			fmt.Sprintf("%s is an alias (RFC 2317): publish PTR %s at the name that it leads to", name, hosts[0].FQDN()),
+			fmt.Sprintf("publish PTR %s at the name that %s leads to (RFC 2317)", hosts[0].FQDN(), name),
 		}
 	default:
 		fix.Records = []audit.FixRecord{{Action: audit.Add, Name: name, Type: "PTR", Value: hosts[0].FQDN()}}
@@ -82,16 +85,13 @@ func ptrFix(s *audit.Snapshot, rv audit.Reverse) audit.Fix {
 	return fix
 }
 
-// delegated reports whether the reverse name is an alias, as in RFC 2317:
-// then no PTR record can stand beside the CNAME (RFC 1034 3.6.2). The facts
-// keep that alias nowhere but in the sentence of the negative answer.
-func delegated(rv audit.Reverse) bool {
-	return strings.Contains(rv.PTR.Why.Text, " is an alias of ")
-}
-
 func judgeConfirmed(s *audit.Snapshot, r *Report) {
 	reverses(s, r, func(rv audit.Reverse) {
 		subject := rv.Addr.String()
+		if what := s.Scope.Special(rv.Addr); what != "" {
+			r.NA(subject, "no address of the public internet: "+what)
+			return
+		}
 		names, present, ok := Need(r, subject, rv.PTR)
 		switch {
 		case !ok:

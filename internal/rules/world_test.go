@@ -58,6 +58,7 @@ func goodHost(name audit.DNSName, v4, v6 string) audit.Host {
 func goodReverse(a netip.Addr, name audit.DNSName, role audit.Role) audit.Reverse {
 	return audit.Reverse{
 		Addr: a, Role: role,
+		Alias:   audit.None[[]audit.DNSName](audit.NoData, "no alias", "dig -x "+a.String()),
 		PTR:     audit.See([]audit.DNSName{name}, "dig -x "+a.String()),
 		Forward: []audit.Forward{{Name: name, Addrs: audit.See([]netip.Addr{a}, audit.Dig("A", name))}},
 	}
