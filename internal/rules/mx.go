@@ -2,8 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"net/netip"
-	"strings"
 
 	"mailaudit/internal/audit"
 )
@@ -47,6 +45,14 @@ func mxRules() []Rule {
 		Fix:   "Remove the null MX when the domain takes mail, or all other MX records when it does not.",
 		After: []audit.RuleID{"mx.domain-nxdomain"},
 		Judge: judgeNullMX,
+	}, {
+		ID: "mx.null-mx-preference", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Low,
+		Title: "A null MX has preference 0",
+		Refs:  []Ref{{"RFC 7505", "3"}},
+		Why:   "The standard gives the null MX the preference 0. Programs that look for exactly \"0 .\" do not recognise another one and try to look the root up as a host.",
+		Fix:   "Publish the record as \"MX 0 .\".",
+		After: []audit.RuleID{"mx.domain-nxdomain", "mx.null-mx-mixed"},
+		Judge: judgeNullPreference,
 	}, {
 		ID: "mx.target-not-public", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High, Range: []audit.Severity{audit.Critical},
 		Title: "Every MX target is a public host: no address literal, localhost, private or reserved address",
@@ -218,146 +224,25 @@ func judgeNullMX(s *audit.Snapshot, r *Report) {
 	}
 }
 
-func judgePublic(s *audit.Snapshot, r *Report) {
-	type bad struct{ subject, what string }
-	var faults []bad
-	judged := 0
-	mailHosts(s, r, func(h audit.Host) {
-		judged++
-		subject := h.Name.String()
-		g := Gather(h.A, h.AAAA)
-		what := notPublic(s, h.Name, g.Values)
-		if what != "" {
-			faults = append(faults, bad{subject, what})
-			return
-		}
-		if !g.Complete(r, subject) {
-			return
-		}
-		if opened(g.Values) {
-			r.NA(subject, "it has a special-purpose address that --allow-net or --allow-private opened")
-			return
-		}
-		r.Pass(subject, "a public host")
-	})
-	for _, f := range faults {
-		severity := audit.High
-		if len(faults) == judged {
-			severity = audit.Critical
-		}
-		r.Fail(f.subject, Fault{
-			Severity: severity,
-			Detail:   fmt.Sprintf("the MX target %s is %s", f.subject, f.what),
+func judgeNullPreference(s *audit.Snapshot, r *Report) {
+	domain := s.Domain.String()
+	records, _, ok := Need(r, domain, s.Facts.MX.Records)
+	switch {
+	case !ok:
+	case len(records) != 1 || !records[0].IsNull():
+		r.NA(domain, "there is no null MX that stands alone")
+	case records[0].Preference == 0:
+		r.Pass(domain, "the null MX has preference 0", mxEvidence(s)...)
+	default:
+		name := s.Domain.Name().FQDN()
+		r.Fail(domain, Fault{
+			Detail:   fmt.Sprintf("the null MX has preference %d", records[0].Preference),
 			Evidence: mxEvidence(s),
-			Fix: audit.Fix{Summary: "name a public host", Steps: []string{
-				"give the host that takes the mail a name with public A and AAAA records, and put that name into the MX record",
+			Fix: audit.Fix{Summary: "publish it with preference 0", Records: []audit.FixRecord{
+				{Action: audit.Replace, Name: name, Type: "MX", Value: "0 ."},
 			}},
 		})
 	}
-}
-
-// opened reports whether an address is special, so that only the flags of
-// the user let it pass.
-func opened(sets [][]netip.Addr) bool {
-	for _, set := range sets {
-		for _, a := range set {
-			if audit.Special(a) != "" {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// notPublic says why a mail host is not reachable for the world, or "".
-func notPublic(s *audit.Snapshot, name audit.DNSName, sets [][]netip.Addr) string {
-	_, err := netip.ParseAddr(strings.Trim(string(name), "[]"))
-	if err == nil {
-		return "an IP address where the name of a host belongs"
-	}
-	if name == "localhost" || strings.HasSuffix(string(name), ".localhost") {
-		return "the sender's own machine"
-	}
-	for _, set := range sets {
-		for _, a := range set {
-			if what := s.Scope.Special(a); what != "" {
-				return fmt.Sprintf("at %s: %s", a, what)
-			}
-		}
-	}
-	return ""
-}
-
-func judgeResolvable(s *audit.Snapshot, r *Report) {
-	var without []audit.Host
-	judged := 0
-	mailHosts(s, r, func(h audit.Host) {
-		judged++
-		_, present, ok := AnyOf(r, h.Name.String(), h.A, h.AAAA)
-		switch {
-		case !ok:
-		case present:
-			r.Pass(h.Name.String(), "has an address")
-		default:
-			without = append(without, h)
-		}
-	})
-	for _, h := range without {
-		severity := audit.High
-		switch {
-		case len(without) == judged:
-			severity = audit.Critical
-		case onlyLast(s, h.Name):
-			severity = audit.Low
-		}
-		r.Fail(h.Name.String(), Fault{
-			Severity: severity,
-			Detail:   fmt.Sprintf("the MX target %s has no address", h.Name),
-			Evidence: []string{Seen(h.A.Via, string(h.A.Why.Code)), Seen(h.AAAA.Via, string(h.AAAA.Why.Code))},
-			Fix: audit.Fix{Summary: "publish its address, or take it out of the MX set", Steps: []string{
-				"if the host exists: publish A and AAAA records at " + h.Name.FQDN(),
-				"if it does not: remove it from the MX records of " + s.Domain.Name().FQDN(),
-			}},
-		})
-	}
-}
-
-// onlyLast reports whether a host is the least preferred MX and shares that
-// place with no other.
-func onlyLast(s *audit.Snapshot, name audit.DNSName) bool {
-	g := Gather(s.Facts.MX.Records)
-	if len(g.Values) == 0 {
-		return false
-	}
-	records := g.Values[0]
-	last := records[len(records)-1]
-	return len(records) > 1 && last.Host == name && records[len(records)-2].Preference < last.Preference
-}
-
-func judgeAlias(s *audit.Snapshot, r *Report) {
-	mailHosts(s, r, func(h audit.Host) {
-		subject := h.Name.String()
-		if h.Role == audit.RoleImplicit {
-			r.NA(subject, "the domain itself may be an alias")
-			return
-		}
-		chain, present, ok := Need(r, subject, h.Alias)
-		switch {
-		case !ok:
-		case !present:
-			r.Pass(subject, "the target is no alias")
-		default:
-			end := chain[len(chain)-1]
-			r.Fail(subject, Fault{
-				Detail:   fmt.Sprintf("the MX target %s is an alias of %s", subject, end),
-				Evidence: []string{Seen(h.Alias.Via, texts(chain)...)},
-				Fix: audit.Fix{Summary: "name the host itself", Steps: []string{
-					fmt.Sprintf("put %s in place of %s into the MX records, if the certificate of the host covers that name", end.FQDN(), h.Name.FQDN()),
-					fmt.Sprintf("or replace the CNAME at %s by A and AAAA records", h.Name.FQDN()),
-				}},
-			})
-		}
-	})
 }
 
 // mxEvidence is what the MX question brought.
