@@ -31,7 +31,7 @@ mailaudit audit example.org --dry-run`,
 
 func auditFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "resolver", Usage: "DNS server `ADDR` to ask (repeatable; default: the system's)"},
+		&cli.StringSliceFlag{Name: "resolver", Usage: "DNS server `ADDR` to ask (repeatable; default: the system's). Encrypted: tls://ADDR#NAME or https://ADDR/PATH#NAME, where NAME is what its certificate must be valid for"},
 		&cli.StringSliceFlag{Name: "sending-ip", Usage: "`IP` address that sends mail for the domain (repeatable)"},
 		&cli.StringFlag{Name: "helo", Usage: "`NAME` to give in EHLO (default: our own forward-confirmed name)"},
 		&cli.StringSliceFlag{Name: "source", Usage: "local `IP` address to connect from (one per family)"},

@@ -73,7 +73,7 @@ func (p *program) open(o auditOptions) auditor.Session {
 		Network: p.network, Guard: o.scope.Special,
 		Source4: o.transport.source4, Source6: o.transport.source6,
 	})
-	client := resolve.New(resolve.Config{Servers: o.transport.resolvers, Dialer: dialer})
+	client := resolve.New(resolve.Config{Servers: o.transport.resolvers, Dialer: dialer, Roots: p.trust})
 	return auditor.Session{
 		Config: collect.Config{
 			DNS: client,

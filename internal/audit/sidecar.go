@@ -30,7 +30,7 @@ type Query struct {
 // Try is one question to one server.
 type Try struct {
 	Server  string        `json:"server"`
-	Net     string        `json:"net"`     // "udp" or "tcp"
+	Net     string        `json:"net"`     // "udp", "tcp", "tls" or "https"
 	Outcome string        `json:"outcome"` // RCODE or reason code
 	Elapsed time.Duration `json:"elapsed_ns"`
 	Text    Raw           `json:"text,omitempty"` // extended DNS errors (RFC 8914) and the like

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"io"
 	"time"
 
 	"github.com/miekg/dns"
@@ -22,15 +21,16 @@ const (
 )
 
 // maxStray is how many messages that answer something else are read from one
-// TCP connection before we give up on it.
+// TCP connection before we give up on it, and how many more than were asked
+// for from one that is shared.
 const maxStray = 8
 
-// errStray is a TCP connection on which our answer does not come.
+// errStray is a connection on which our answer does not come.
 var errStray = errors.New("messages that answer no question of ours")
 
 // ask sends one question to the servers in turn until one settles it or the
 // tries are used up. It takes at most Tries times three Timeouts (UDP, UDP
-// without EDNS, TCP) and the pauses.
+// without EDNS, TCP) and the pauses; two of them over an encrypted transport.
 func (c *Client) ask(ctx context.Context, q *question) *step {
 	s := &step{answer: Answer{Name: q.name, Type: q.qtype, State: audit.Unknown}}
 	a := &s.answer
@@ -108,20 +108,22 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// try asks one server: over UDP, without EDNS when it does not know that (RFC
-// 6891 7), over TCP when the answer did not fit (RFC 7766 5).
+// try asks one server: by the transport it is configured for, without EDNS
+// when it does not know that (RFC 6891 7), over TCP when the answer did not fit
+// into a datagram (RFC 7766 5). An encrypted transport has no other one to go
+// to, whatever happens to it.
 func (c *Client) try(ctx context.Context, u *upstream, q *question, log *[]audit.Try) reply {
-	edns := true
-	r := c.exchange(ctx, u, q, "udp", edns, log)
+	edns, network := true, u.server.network()
+	r := c.exchange(ctx, u, q, network, edns, log)
 	switch r.rcode {
 	case rcodeName(dns.RcodeFormatError), rcodeName(dns.RcodeBadVers), rcodeName(dns.RcodeNotImplemented):
 		edns = false
-		plain := c.exchange(ctx, u, q, "udp", edns, log)
+		plain := c.exchange(ctx, u, q, network, edns, log)
 		if plain.rcode != "" || weight(plain.code) >= weight(r.code) || plain.code == audit.Truncated {
 			r = plain
 		}
 	}
-	if r.code != audit.Truncated {
+	if r.code != audit.Truncated || network != "udp" {
 		return r
 	}
 	whole := c.exchange(ctx, u, q, "tcp", edns, log)
@@ -138,61 +140,51 @@ func (c *Client) exchange(ctx context.Context, u *upstream, q *question, network
 	defer cancel()
 	var packet []byte
 	var err error
-	if network == "tcp" {
+	var age uint32
+	switch network {
+	case "tcp":
 		packet, err = c.overTCP(limited, u, q, edns)
-	} else {
-		packet, err = c.overUDP(limited, u, q, edns)
+	case "https":
+		packet, age, err = c.overHTTPS(limited, u, q, edns)
+	default:
+		packet, err = c.overSocket(limited, u, q, edns)
 	}
 	var r reply
-	switch {
-	case err == nil:
+	if err == nil {
 		r, _ = q.read(packet) // it matched already
-	case errors.Is(err, errStray):
-		r = silence(audit.Malformed)
-	case ctx.Err() != nil:
-		r = silence(audit.Interrupted)
-	case limited.Err() != nil:
-		r = silence(audit.Timeout)
-	default:
-		r = silence(dial.Reason(err).Code)
-		if !down(r.code) && r.code != audit.Timeout {
-			r = silence(audit.LocalError)
+		r.ttl -= min(r.ttl, age)
+		if r.code == audit.Truncated && u.server.encrypted() {
+			r.did = "cut its answer short, on a connection where it would have had room"
 		}
+	} else {
+		r = unheard(ctx, limited, err)
 	}
 	*log = append(*log, audit.Try{Server: u.label, Net: network, Outcome: r.outcome, Elapsed: time.Since(start), Text: r.text})
 	return r
 }
 
-// overUDP returns the first datagram that answers the question.
-func (c *Client) overUDP(ctx context.Context, u *upstream, q *question, edns bool) ([]byte, error) {
-	s, w, err := u.lease(ctx, c, q)
-	if err != nil {
-		return nil, err
-	}
-	defer s.leave(w)
-	_, err = s.conn.Write(q.message(w.id, edns))
-	if err != nil {
-		s.fail(err)
-		return nil, err
-	}
-	select {
-	case packet := <-w.packet:
-		return packet, nil
-	case <-s.dead:
-		select {
-		case packet := <-w.packet: // it came just before
-			return packet, nil
-		default:
-			return nil, s.err
+// overSocket asks on a shared socket and returns the first message that
+// answers the question. A server may close a stream at any time, also while
+// a question is on its way to it; that is no failure of the question, which
+// is to be asked again on a new one (RFC 7766 6.2.4). As every stream that is
+// so replaced has answered something, there are never more of them than
+// questions.
+func (c *Client) overSocket(ctx context.Context, u *upstream, q *question, edns bool) ([]byte, error) {
+	for {
+		s, w, err := u.lease(ctx, c, q)
+		if err != nil {
+			return nil, err
 		}
-	case <-ctx.Done():
-		return nil, ctx.Err()
+		packet, err := s.ask(ctx, w, q.message(w.id, edns, s.framed))
+		s.leave(w)
+		if err == nil || ctx.Err() != nil || !s.framed || !s.worked() || errors.Is(err, errStray) {
+			return packet, err
+		}
 	}
 }
 
-// overTCP asks on a connection of its own (two octets of length before each
-// message, RFC 1035 4.2.2). The end of ctx closes the connection, which ends
-// the reading.
+// overTCP asks on a connection of its own. The end of ctx closes the
+// connection, which ends the reading.
 func (c *Client) overTCP(ctx context.Context, u *upstream, q *question, edns bool) ([]byte, error) {
 	conn, err := c.cfg.Dialer.Resolver(ctx, "tcp", u.server.Addr)
 	if err != nil {
@@ -202,20 +194,13 @@ func (c *Client) overTCP(ctx context.Context, u *upstream, q *question, edns boo
 	defer conn.Close()
 	defer stop()
 	id := randomID()
-	message := q.message(id, edns)
-	out := binary.BigEndian.AppendUint16(nil, uint16(len(message)))
-	_, err = conn.Write(append(out, message...)) // in one segment: RFC 7766 8
+	_, err = conn.Write(frame(q.message(id, edns, false)))
 	if err != nil {
 		return nil, err
 	}
+	buf := make([]byte, dns.MaxMsgSize)
 	for range maxStray {
-		var size [2]byte
-		_, err = io.ReadFull(conn, size[:])
-		if err != nil {
-			return nil, err
-		}
-		packet := make([]byte, binary.BigEndian.Uint16(size[:]))
-		_, err = io.ReadFull(conn, packet)
+		packet, err := readFrame(conn, buf)
 		if err != nil {
 			return nil, err
 		}

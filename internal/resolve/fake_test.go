@@ -3,6 +3,7 @@ package resolve
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -36,6 +37,9 @@ type behaviour func(r *received)
 type fakeNet struct {
 	servers map[string]behaviour // by address, or by "address tcp"
 	refuse  map[string]error     // dial errors, by network
+	tight   bool                 // streams have no buffers: nothing is written that nobody reads
+	strict  bool                 // writing to a stream that was closed fails at once; else it goes unnoticed, as mostly
+	streams map[string]stream    // what listens over TCP instead of a server, by address and port
 
 	mu      sync.Mutex
 	queries map[string]int // by address
@@ -45,8 +49,11 @@ type fakeNet struct {
 	senders sync.WaitGroup
 }
 
+// errSwallowed stands for a connection attempt that nobody answers.
+var errSwallowed = errors.New("swallowed")
+
 func newFakeNet(servers map[string]behaviour) *fakeNet {
-	return &fakeNet{servers: servers, queries: map[string]int{}, dials: map[string]int{}, refuse: map[string]error{}}
+	return &fakeNet{servers: servers, queries: map[string]int{}, dials: map[string]int{}, refuse: map[string]error{}, streams: map[string]stream{}}
 }
 
 func (f *fakeNet) Resolver(ctx context.Context, network string, remote netip.AddrPort) (net.Conn, error) {
@@ -57,17 +64,33 @@ func (f *fakeNet) Resolver(ctx context.Context, network string, remote netip.Add
 	defer f.mu.Unlock()
 	f.dials[network]++
 	err := f.refuse[network]
+	if err == errSwallowed {
+		f.mu.Unlock()
+		<-ctx.Done()
+		f.mu.Lock()
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Err: err}
 	}
 	f.open++
+	serve := f.streams[remote.String()]
+	if network == "tcp" && serve != nil {
+		ours, theirs := pipe(f.strict)
+		if f.tight {
+			ours, theirs = net.Pipe()
+		}
+		f.senders.Go(func() { serve(theirs) })
+		return &countedConn{Conn: ours, f: f}, nil
+	}
 	return &fakeConn{f: f, network: network, addr: remote.Addr().String(), in: make(chan any, 4096), done: make(chan struct{})}, nil
 }
 
 // count is how many queries 192.0.2.53 got, sockets how many UDP sockets were
-// opened, opened how many are open, order all queries in order.
+// opened, streamed how many over TCP, opened how many are open, order all queries in order.
 func (f *fakeNet) count() int      { return locked(f, func() int { return f.queries["192.0.2.53"] }) }
 func (f *fakeNet) sockets() int    { return locked(f, func() int { return f.dials["udp"] }) }
+func (f *fakeNet) streamed() int   { return locked(f, func() int { return f.dials["tcp"] }) }
 func (f *fakeNet) opened() int     { return locked(f, func() int { return f.open }) }
 func (f *fakeNet) order() []string { return locked(f, func() []string { return f.asked }) }
 

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"bytes"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -112,19 +113,20 @@ func FuzzResolvConf(f *testing.F) {
 }
 
 func FuzzParseServer(f *testing.F) {
-	for _, s := range []string{"192.0.2.53", "192.0.2.53:5353", "::1", "[::1]:53", "fe80::1%eth0", "tls://x", "[", "]", ":", "::ffff:1.2.3.4"} {
+	for _, s := range []string{"192.0.2.53", "192.0.2.53:5353", "::1", "[::1]:53", "fe80::1%eth0", "tls://x", "[", "]", ":", "::ffff:1.2.3.4",
+		"tls://192.0.2.53:853#dns.example.net", "https://[2001:db8::53%25eth0]:443/dns-query{?dns}#dns.example.net", "https://dns.example.net/a?b", "fe80::1%a://b"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := ParseServer(text)
 		if err != nil {
-			_, ok := err.(*audit.InputError)
-			if !ok {
+			input, ok := err.(*audit.InputError)
+			if !ok || input.Hint == "" {
 				t.Fatalf("error %#v", err)
 			}
-			for _, c := range []byte(err.Error()) {
+			for _, c := range []byte(input.Problem + input.Hint) {
 				if c < 0x20 || c > 0x7e {
-					t.Fatalf("unprintable problem %q", err)
+					t.Fatalf("unprintable problem %q", input)
 				}
 			}
 			return
@@ -135,6 +137,17 @@ func FuzzParseServer(f *testing.F) {
 		again, err := ParseServer(s.String())
 		if err != nil || again != s {
 			t.Fatalf("%q became %v, %v", s.String(), again, err)
+		}
+		if (s.Scheme == HTTPS) != (s.Path != "") || s.Scheme == Plain && s.Name != "" || s.Name != "" && !audit.DNSName(s.Name).IsHostname() {
+			t.Fatalf("server %#v", s)
+		}
+		if s.Scheme != HTTPS {
+			return
+		}
+		// The URL leads to the server and nowhere else, with the path as typed.
+		u, err := url.Parse(s.url())
+		if err != nil || u.User != nil || u.Fragment != "" || u.Hostname() != s.identity() || u.RequestURI() != s.Path {
+			t.Fatalf("%q has the URL %q, %v", s, s.url(), err)
 		}
 	})
 }

@@ -44,7 +44,7 @@ func realServer(tb testing.TB, handler dns.HandlerFunc) Server {
 		tb.Cleanup(func() { s.Shutdown() })
 	}
 	at := udp.LocalAddr().(*net.UDPAddr).AddrPort()
-	return Server{netip.AddrPortFrom(at.Addr().Unmap(), at.Port())}
+	return Server{Addr: netip.AddrPortFrom(at.Addr().Unmap(), at.Port())}
 }
 
 func opened() *dial.Dialer {
@@ -107,7 +107,7 @@ func TestRealServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone := Server{l.LocalAddr().(*net.UDPAddr).AddrPort()}
+	gone := Server{Addr: l.LocalAddr().(*net.UDPAddr).AddrPort()}
 	l.Close() // now nothing listens there
 	d := New(Config{Servers: []Server{gone}, Dialer: opened(), Timeout: 10 * time.Second})
 	defer d.Close()

@@ -14,6 +14,13 @@ import (
 // IPv6 and UDP headers (https://www.dnsflagday.net/2020/).
 const udpSize = 1232
 
+// Over an encrypted connection the length of a question would still tell its
+// name, so queries are padded to a multiple of 128 octets (RFC 8467 4.1).
+const (
+	padBlock  = 128
+	padHeader = 4 // code and length of the option (RFC 7830 3)
+)
+
 // The header of RFC 1035 4.1.1.
 const (
 	headerLen = 12
@@ -35,7 +42,8 @@ type question struct {
 	owner  []byte // the name in wire form, letters in lower case
 	tail   []byte // type and class in wire form
 	edns   []byte // the whole message with id 0, with EDNS
-	noEDNS []byte // the same without
+	padded []byte // the same with EDNS and padding
+	noEDNS []byte // the same without any of it
 }
 
 // newQuestion packs a question: recursion desired, and AD set, which asks the
@@ -60,13 +68,25 @@ func newQuestion(name audit.DNSName, qtype uint16) (*question, error) {
 	if err != nil {
 		return nil, err
 	}
+	opt := m.IsEdns0()
+	opt.Option = append(opt.Option, &dns.EDNS0_PADDING{Padding: make([]byte, padding(len(edns)))})
+	padded, err := m.Pack()
+	if err != nil {
+		return nil, err
+	}
 	return &question{
 		key:    key{audit.NewDNSName(canonical), qtype},
 		owner:  fold(noEDNS[headerLen:end]),
 		tail:   noEDNS[end:],
 		edns:   edns,
+		padded: padded,
 		noEDNS: noEDNS,
 	}, nil
+}
+
+// padding is how many octets of padding a message of this size needs.
+func padding(size int) int {
+	return (padBlock - (size+padHeader)%padBlock) % padBlock
 }
 
 // fold is a name in wire form with its ASCII letters in lower case (RFC 4343).
@@ -81,10 +101,14 @@ func fold(name []byte) []byte {
 	return out
 }
 
-// message is the query with this id.
-func (q *question) message(id uint16, edns bool) []byte {
+// message is the query with this id. Padding is an option of EDNS: without
+// EDNS there is none, wherever the query goes.
+func (q *question) message(id uint16, edns, encrypted bool) []byte {
 	m := q.noEDNS
-	if edns {
+	switch {
+	case edns && encrypted:
+		m = q.padded
+	case edns:
 		m = q.edns
 	}
 	m = bytes.Clone(m)

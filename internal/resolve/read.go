@@ -23,13 +23,14 @@ type reply struct {
 	code    audit.Code  // NXDomain or NoData when Absent, the reason when Unknown
 	rcode   string      // mnemonic; "" without an answer
 	outcome string      // for audit.Try
+	did     string      // what the server did, where the code alone does not say it
 	records []dns.RR
 	chain   []audit.DNSName
 	next    audit.DNSName // the end of the chain, when the server left it at that; state is Unknown then
 	ad      bool
 	ttl     uint32
 	ede     []uint16
-	text    audit.Raw // the extended errors in words
+	text    audit.Raw // the extended errors in words, or the error in full
 }
 
 // silence is the reply of a server that did not answer.
@@ -152,7 +153,7 @@ func (q *question) chain(answer []dns.RR) ([]audit.DNSName, uint32, audit.Code) 
 	ttls := map[audit.DNSName]uint32{}
 	for _, rr := range answer {
 		h := rr.Header()
-		if h.Class != dns.ClassINET || h.Rdlength == 0 {
+		if h.Class != dns.ClassINET || h.Rdlength < shortest(h.Rrtype) {
 			return nil, 0, audit.Malformed
 		}
 		cname, ok := rr.(*dns.CNAME)
@@ -179,6 +180,26 @@ func (q *question) chain(answer []dns.RR) ([]audit.DNSName, uint32, audit.Code) 
 		ttl = min(ttl, ttls[at])
 		at = target
 	}
+}
+
+// shortest is the least that the data of a record can be, in octets: the
+// parser beneath takes data that ends between two fields for zero values.
+func shortest(rrtype uint16) uint16 {
+	switch rrtype {
+	case dns.TypeA:
+		return 4
+	case dns.TypeAAAA:
+		return 16
+	case dns.TypeMX:
+		return 3 // a preference and the root (RFC 1035 3.3.9)
+	case dns.TypeSOA:
+		return 22 // two roots and five numbers (RFC 1035 3.3.13)
+	case dns.TypeSRV:
+		return 7 // three numbers and the root (RFC 2782)
+	case dns.TypeTLSA:
+		return 4 // three octets and some data (RFC 6698 2.1)
+	}
+	return 1
 }
 
 // ends picks the records of the asked type at the end of the chain. An answer
@@ -225,7 +246,7 @@ func above(owner audit.DNSName, names []audit.DNSName) bool {
 func authority(ns []dns.RR, name audit.DNSName) *dns.SOA {
 	for _, rr := range ns {
 		soa, ok := rr.(*dns.SOA)
-		if ok && soa.Hdr.Rdlength > 0 && soa.Hdr.Class == dns.ClassINET && dns.IsSubDomain(Name(soa.Hdr.Name).FQDN(), name.FQDN()) {
+		if ok && soa.Hdr.Rdlength >= shortest(dns.TypeSOA) && soa.Hdr.Class == dns.ClassINET && dns.IsSubDomain(Name(soa.Hdr.Name).FQDN(), name.FQDN()) {
 			return soa
 		}
 	}

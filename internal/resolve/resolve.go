@@ -23,6 +23,16 @@
 // another's name, so an answer counts only when it comes to the right socket
 // with the right id and repeats the question (RFC 5452 section 9.1).
 //
+// All of this travels in the clear. A server can be asked over TLS instead
+// (RFC 7858: the framing of TCP inside one connection that all questions share,
+// answers in any order) or over HTTPS (RFC 8484: each question the body of a
+// POST). Then the server proves by a certificate that it is the one that the
+// user named, or it is asked nothing (RFC 8310 section 5, the strict profile):
+// never once more without encryption, never in spite of the certificate. What
+// fails there, from the handshake to an HTTP status, is about the way to the
+// server and never about the name in the question. Queries are padded (RFC
+// 8467), as their length would tell what the encryption hides.
+//
 // A [Client] remembers what it asked for as long as it lives, which is one run:
 // however many collectors want the addresses of a host, the question is sent
 // once.
@@ -31,6 +41,7 @@ package resolve
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"net"
 	"net/netip"
 	"slices"
@@ -55,10 +66,11 @@ type Dialer interface {
 type Config struct {
 	Servers    []Server // in order of preference; repeated ones are left out
 	Dialer     Dialer
-	Timeout    time.Duration // of one exchange, over UDP or TCP; 0: DefaultTimeout
-	Tries      int           // for one question, over all servers; 0: DefaultTries, never fewer than two
-	MaxQueries int           // questions of this Client, what it remembers not counted; 0: DefaultMaxQueries
-	InFlight   int           // questions under way at once; 0: DefaultInFlight
+	Roots      *x509.CertPool // trusted for encrypted servers; nil: the system's
+	Timeout    time.Duration  // of one exchange, connecting included; 0: DefaultTimeout
+	Tries      int            // for one question, over all servers; 0: DefaultTries, never fewer than two
+	MaxQueries int            // questions of this Client, what it remembers not counted; 0: DefaultMaxQueries
+	InFlight   int            // questions under way at once; 0: DefaultInFlight
 }
 
 // Default limits. Three seconds outlast every recursive resolution that mail
@@ -128,14 +140,14 @@ func New(cfg Config) *Client {
 	for _, s := range cfg.Servers {
 		known := func(u *upstream) bool { return u.server == s }
 		if !slices.ContainsFunc(c.servers, known) {
-			c.servers = append(c.servers, newUpstream(s))
+			c.servers = append(c.servers, newUpstream(c, s))
 		}
 	}
 	return c
 }
 
-// Close ends every question under way as interrupted and waits until all
-// goroutines of the Client are gone. Questions asked later are interrupted at
+// Close ends every question under way as interrupted, closes all connections
+// and waits until all goroutines of the Client are gone. Questions asked later are interrupted at
 // once, unless their answers are remembered.
 func (c *Client) Close() {
 	c.mu.Lock()

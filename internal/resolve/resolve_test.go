@@ -203,6 +203,10 @@ func TestUnknown(t *testing.T) {
 			m := append([]byte{q[0], q[1], 0x80, 0x80, 0, 1, 0, 1, 0, 0, 0, 0}, q[12:29]...)
 			return append(m, 0xc0, 12, 0, 15, 0, 1, 0, 0, 0, 9, 0, 0)
 		}), "NOERROR"),
+		malformed("an MX record with nothing but a preference", raw(func(q []byte) []byte {
+			m := append([]byte{q[0], q[1], 0x80, 0x80, 0, 1, 0, 1, 0, 0, 0, 0}, q[12:29]...)
+			return append(m, 0xc0, 12, 0, 15, 0, 1, 0, 0, 0, 9, 0, 2, 0, 10)
+		}), "NOERROR"),
 		malformed("fewer records than the header counts", raw(func(q []byte) []byte {
 			return append([]byte{q[0], q[1], 0x80, 0x80, 0, 1, 0, 1, 0, 0, 0, 0}, q[12:29]...)
 		}), ""),
@@ -223,6 +227,10 @@ func TestUnknown(t *testing.T) {
 		lame("referral", says(0, "", "ns org. 60 IN NS ns.org.")),
 		lame("referral that claims recursion", says(0, "ra", "ns org. 60 IN NS ns.org.")),
 		lame("empty answer of a server that claims nothing", says(0, "")),
+		lame("an SOA record that ends early", raw(func(q []byte) []byte {
+			m := append([]byte{q[0], q[1], 0x80, 0, 0, 1, 0, 0, 0, 1, 0, 0}, q[12:29]...)
+			return append(m, 0xc0, 12, 0, 6, 0, 1, 0, 0, 0, 9, 0, 2, 0, 0)
+		})),
 		{name: "NXDOMAIN of a server that claims nothing", one: says(3, ""), state: audit.Unknown, code: audit.DNSError,
 			text: "192.0.2.53 neither recurses nor is authoritative (NXDOMAIN without an answer)", rcode: "NXDOMAIN",
 			tries: times("192.0.2.53 udp NXDOMAIN", 3), took: pauses},

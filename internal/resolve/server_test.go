@@ -47,15 +47,100 @@ func TestParseServer(t *testing.T) {
 		"[::1":                   "the resolver [::1 is not an IP address",
 		"::1]":                   "the resolver ::1] is not an IP address",
 		"192.0.2.53, 192.0.2.54": "the resolver 192.0.2.53, 192.0.2.54 is not an IP address",
-		"tls://192.0.2.53":       "the resolver tls://192.0.2.53: DNS over TLS is not supported yet",
-		"HTTPS://dns.example/q":  "the resolver HTTPS://dns.example/q: DNS over HTTPS is not supported yet",
-		"udp://192.0.2.53":       "the resolver udp://192.0.2.53 is not an IP address",
+		"udp://192.0.2.53":       "a resolver can be asked over tls:// and https://, not over udp://",
+		"http://u:pw@192.0.2.53": "a resolver can be asked over tls:// and https://, not over http://",
+		"://192.0.2.53":          "a resolver can be asked over tls:// and https://, not over ://",
 		"\x1b[31m":               `the resolver \x1B[31m is not an IP address`,
 	} {
 		_, err := ParseServer(in)
 		var input *audit.InputError
 		if !errors.As(err, &input) || input.Problem != want || input.Hint == "" {
 			t.Errorf("ParseServer(%q): %#v, want %q and a hint", in, err, want)
+		}
+	}
+}
+
+func TestParseEncryptedServer(t *testing.T) {
+	for in, want := range map[string]string{
+		"tls://192.0.2.53":                               "tls://192.0.2.53",
+		"TLS://192.0.2.53:853":                           "tls://192.0.2.53",
+		"tls://192.0.2.53:8853#DNS.Example.net.":         "tls://192.0.2.53:8853#dns.example.net",
+		"tls://2001:db8::53#dns.example.net":             "tls://[2001:db8::53]#dns.example.net",
+		"tls://[2001:db8::53]:853":                       "tls://[2001:db8::53]",
+		"tls://[fe80::53%eth0]:8853#dns":                 "tls://[fe80::53%eth0]:8853#dns",
+		"tls://::ffff:192.0.2.53":                        "tls://192.0.2.53",
+		"https://192.0.2.53":                             "https://192.0.2.53/dns-query",
+		"https://192.0.2.53:443#dns.example.net":         "https://192.0.2.53/dns-query#dns.example.net",
+		"https://192.0.2.53/":                            "https://192.0.2.53/",
+		"https://192.0.2.53/dns-query{?dns}":             "https://192.0.2.53/dns-query",
+		"https://192.0.2.53/a/b%20c?d=e@f#xn--bcher.net": "https://192.0.2.53/a/b%20c?d=e@f#xn--bcher.net",
+		"HTTPS://[2001:db8::53]:8443//x/../y":            "https://[2001:db8::53]:8443//x/../y",
+		"https://fe80::53%eth0/q":                        "https://[fe80::53%eth0]/q",
+	} {
+		s, err := ParseServer(in)
+		if err != nil || s.String() != want {
+			t.Errorf("ParseServer(%q) = %s, %v, want %s", in, s, err, want)
+		}
+		again, err := ParseServer(s.String())
+		if err != nil || again != s {
+			t.Errorf("ParseServer(%q) = %v, %v, not what it was", s.String(), again, err)
+		}
+	}
+	const (
+		example = "write tls://ADDRESS#NAME or https://ADDRESS/PATH#NAME, for example tls://192.0.2.53#dns.example.net"
+		lookup  = " has a name where its address belongs, and looking that up would take another resolver"
+		noName  = "without a name the certificate must be valid for the address: leave out the # and what follows"
+		copied  = "copy the path from the URL that the operator publishes, such as /dns-query"
+	)
+	for _, tt := range []struct{ in, problem, hint string }{
+		{"tls://", "the resolver tls:// has no IP address after tls://", example},
+		{"https:///dns-query", "the resolver https:///dns-query has no IP address after https://", example},
+		{"tls://192.0.2.300", "the resolver tls://192.0.2.300 has no IP address after tls://", example},
+		{"tls://192.0.2.53/", "the resolver tls://192.0.2.53/ has no IP address after tls://", example},
+		{"https://192.0.2.53?dns", "the resolver https://192.0.2.53?dns has no IP address after https://", example},
+		{"tls://[::1", "the resolver tls://[::1 has no IP address after tls://", example},
+		{"tls://192.0.2.53:0", "the resolver tls://192.0.2.53:0 has port 0", "leave the port out for 853"},
+		{"https://192.0.2.53:0/", "the resolver https://192.0.2.53:0/ has port 0", "leave the port out for 443"},
+		{"tls://user:secret@192.0.2.53", "a resolver tls:// has an @ where its address belongs", example},
+		{"https://user:secret@192.0.2.53/q", "a resolver https:// has an @ where its address belongs", example},
+		{"tls://dns.example.net", "the resolver tls://dns.example.net" + lookup,
+			"put the address first and the name last: tls://192.0.2.53#dns.example.net, with the address of dns.example.net for 192.0.2.53"},
+		{"https://DNS.example.net/dns-query{?dns}", "the resolver https://DNS.example.net/dns-query{?dns}" + lookup,
+			"put the address first and the name last: https://192.0.2.53/dns-query#dns.example.net, with the address of dns.example.net for 192.0.2.53"},
+		{"https://dns.example.net:8443/q?x", "the resolver https://dns.example.net:8443/q?x" + lookup,
+			"put the address first and the name last: https://192.0.2.53:8443/q?x#dns.example.net, with the address of dns.example.net for 192.0.2.53"},
+		{"https://dns.example.net/\x1b", "the resolver https://dns.example.net/\\x1B" + lookup,
+			"put the address first and the name last: https://192.0.2.53/dns-query#dns.example.net, with the address of dns.example.net for 192.0.2.53"},
+		{"https://dns.example.net:x/q", "the resolver https://dns.example.net:x/q has no IP address after https://", example},
+		{"https://192.0.2.53/a b", "the resolver https://192.0.2.53/a b has a path that no URL has", copied},
+		{"https://192.0.2.53/%zz", "the resolver https://192.0.2.53/%zz has a path that no URL has", copied},
+		{"https://192.0.2.53/{name}", "the resolver https://192.0.2.53/{name} has a path that no URL has", copied},
+		{"tls://192.0.2.53#", "the resolver tls://192.0.2.53# has something after the # that is not a host name", example},
+		{"tls://192.0.2.53#a_b", "the resolver tls://192.0.2.53#a_b has something after the # that is not a host name", example},
+		{"tls://192.0.2.53#a#b", "the resolver tls://192.0.2.53#a#b has something after the # that is not a host name", example},
+		{"tls://192.0.2.53#192.0.2.53", "the resolver tls://192.0.2.53#192.0.2.53 has an address after the #, where a name belongs", noName},
+		{"tls://192.0.2.53#::1", "the resolver tls://192.0.2.53#::1 has an address after the #, where a name belongs", noName},
+	} {
+		_, err := ParseServer(tt.in)
+		var input *audit.InputError
+		if !errors.As(err, &input) || input.Problem != tt.problem || input.Hint != tt.hint {
+			t.Errorf("ParseServer(%q): %#v,\nwant %q and %q", tt.in, err, tt.problem, tt.hint)
+		}
+	}
+}
+
+// TestLabel: reports do not tell a path that may name the customer.
+func TestLabel(t *testing.T) {
+	for in, want := range map[string]string{
+		"192.0.2.53:54":                           "192.0.2.53:54",
+		"tls://192.0.2.53#dns.example.net":        "tls://192.0.2.53#dns.example.net",
+		"https://192.0.2.53#dns.example.net":      "https://192.0.2.53/dns-query#dns.example.net",
+		"https://192.0.2.53/k3y#dns.example.net":  "https://192.0.2.53/...#dns.example.net",
+		"https://192.0.2.53/dns-query?key=secret": "https://192.0.2.53/...",
+	} {
+		s, err := ParseServer(in)
+		if err != nil || s.label() != want {
+			t.Errorf("the label of %s is %q, %v, want %q", in, s.label(), err, want)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func loops(name audit.DNSName) audit.Reason {
 func weight(code audit.Code) int {
 	order := []audit.Code{
 		audit.LocalError, audit.LocalPolicy, audit.NoRoute, audit.Unreachable, audit.ConnRefused, audit.Closed, audit.Reset,
-		audit.Timeout, audit.Truncated, audit.DNSError, audit.FormErr, audit.DNSRefused, audit.Malformed, audit.ServFail,
+		audit.TLSProtocol, audit.Untrusted, httpFailed, audit.Timeout, audit.Truncated, audit.DNSError, audit.FormErr, audit.DNSRefused, audit.Malformed, audit.ServFail,
 	}
 	for i, c := range order {
 		if c == code {
@@ -45,7 +45,8 @@ func weight(code audit.Code) int {
 // all, as opposed to not having answered.
 func down(code audit.Code) bool {
 	switch code {
-	case audit.NoRoute, audit.Unreachable, audit.ConnRefused, audit.Closed, audit.Reset, audit.LocalPolicy, audit.LocalError:
+	case audit.NoRoute, audit.Unreachable, audit.ConnRefused, audit.Closed, audit.Reset, audit.LocalPolicy, audit.LocalError,
+		audit.TLSProtocol, audit.Untrusted, httpFailed:
 		return true
 	}
 	return false
@@ -54,6 +55,9 @@ func down(code audit.Code) bool {
 // did is what a server did, as the rest of a sentence that begins with its
 // address.
 func did(r reply) string {
+	if r.did != "" {
+		return r.did
+	}
 	switch r.code {
 	case audit.Timeout:
 		return "did not answer"
