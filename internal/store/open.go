@@ -108,7 +108,9 @@ func inspect(path string, version int) (bool, error) {
 	if have := int(binary.BigEndian.Uint32(head[headerVersionAt:])); have > version {
 		return false, tooNew(path, have, version)
 	}
-	return false, nil
+	// A journal beside a file of ours was left by a kill in the middle of
+	// create, after the pages were written: SQLite will roll it back to nothing.
+	return exists(path + "-journal"), nil
 }
 
 func readHeader(path string) ([]byte, error) {
