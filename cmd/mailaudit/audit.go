@@ -32,10 +32,11 @@ mailaudit audit example.org --dry-run`,
 func auditFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "resolver", Usage: "DNS server `ADDR` to ask (repeatable; default: the system's). Encrypted: tls://ADDR#NAME or https://ADDR/PATH#NAME, where NAME is what its certificate must be valid for"},
+		&cli.StringSliceFlag{Name: "selector", Usage: "DKIM selector `S` that the domain signs with (repeatable; they cannot be listed)"},
 		&cli.StringSliceFlag{Name: "sending-ip", Usage: "`IP` address that sends mail for the domain (repeatable)"},
 		&cli.StringFlag{Name: "helo", Usage: "`NAME` to give in EHLO (default: our own forward-confirmed name)"},
 		&cli.StringSliceFlag{Name: "source", Usage: "local `IP` address to connect from (one per family)"},
-		&cli.StringSliceFlag{Name: "only", Usage: "audit only these `AREAS`: mx, rdns, smtp, tls"},
+		&cli.StringSliceFlag{Name: "only", Usage: "audit only these `AREAS`: mx, spf, dkim, dmarc, rdns, helo, dnsbl, smtp, tls, auth"},
 		&cli.StringSliceFlag{Name: "skip", Usage: "leave these `AREAS` out"},
 		&cli.BoolFlag{Name: "passive", Usage: "ask DNS only, connect to no server", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "dry-run", Usage: "ask DNS for MX and addresses only, print what would be contacted", DisableDefaultText: true},
@@ -213,6 +214,10 @@ func (o *auditOptions) readScope(c *cli.Context) error {
 	o.scope = audit.Scope{Passive: c.Bool("passive"), AllowPrivate: c.Bool("allow-private")}
 	var err error
 	o.scope.Areas, err = areas(c.StringSlice("only"), c.StringSlice("skip"), o.scope.Passive)
+	if err != nil {
+		return err
+	}
+	o.scope.Selectors, err = selectors(c.StringSlice("selector"))
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func (a attempt) in(w *lab.World) outcome {
 	for _, r := range w.Resolvers {
 		resolvers += r.String() + ","
 	}
-	env := map[string]string{"MAILAUDIT_ALLOW_NET": documentation, "MAILAUDIT_RESOLVER": resolvers, "MAILAUDIT_DB": a.db}
+	env := map[string]string{"MAILAUDIT_ALLOW_NET": documentation, "MAILAUDIT_RESOLVER": resolvers, "MAILAUDIT_DB": a.db, "MAILAUDIT_ONLY": areasOf(w)}
 	for k, v := range a.env {
 		env[k] = v
 	}
@@ -175,7 +175,7 @@ func misuses() []misuse {
 		{args: []string{"explain", "nothing"}, want: `no rule.*\n.*mailaudit rules lists them`},
 		{args: []string{"explain", "a\nb\x00"}, want: `no rule`},
 		{args: []string{"rules", "tsl"}, want: `no area "tsl"\n.*did you mean: mailaudit rules tls$`},
-		{args: []string{"rules", "tls", "nonsense"}, want: `no area "nonsense"\n.*mx, rdns, smtp, tls$`},
+		{args: []string{"rules", "tls", "nonsense"}, want: `no area "nonsense"\n.*mx, spf, dkim, dmarc, rdns, helo, dnsbl, smtp, tls, auth$`},
 
 		// Flags that nobody knows.
 		{args: audit("--pasive"), want: `no flag --pasive\n.*did you mean: --passive$`},
@@ -207,7 +207,7 @@ func misuses() []misuse {
 		{args: audit("--source", "192.0.2.1", "--source", "192.0.2.2"), want: `--source names two addresses of one family`},
 		{args: audit("--only", "mxx"), want: `--only does not take "mxx"\n.*did you mean: --only mx$`},
 		{args: audit("--only", "mx,,tls"), want: `--only does not take ""`},
-		{args: audit("--skip", "everything"), want: `--skip does not take "everything"\n.*one of: mx, rdns, smtp, tls$`},
+		{args: audit("--skip", "everything"), want: `--skip does not take "everything"\n.*one of: mx, spf, dkim, dmarc, rdns, helo, dnsbl, smtp, tls, auth$`},
 		{args: audit("--skip", "mx,rdns,smtp,tls"), want: `leave nothing to audit\n`},
 		{args: audit("--only", "smtp,tls", "--passive"), want: `leave nothing to audit\n`},
 		{args: audit("--only", "mx", "--skip", "mx"), want: `leave nothing to audit\n`},
@@ -256,6 +256,8 @@ func misuses() []misuse {
 		{args: audit(), env: map[string]string{"MAILAUDIT_TIMEOUT": "soon"}, want: `MAILAUDIT_TIMEOUT does not take "soon"\n`},
 		{args: audit(), env: map[string]string{"MAILAUDIT_TIMEOUT": "-1s"}, want: `MAILAUDIT_TIMEOUT does not take "-1s"\n.*MAILAUDIT_TIMEOUT=2m$`},
 		{args: audit(), env: map[string]string{"MAILAUDIT_RESOLVER": "192.0.2.53,nonsense"}, want: `nonsense is not an IP address \(from MAILAUDIT_RESOLVER\)\n`},
+		{args: audit("--selector", "a b"), want: `--selector does not take "a b"\n`},
+		{args: audit("--selector", "."), want: `--selector does not take "."\n`},
 		{args: audit(), env: map[string]string{"MAILAUDIT_SENDING_IP": "x"}, want: `MAILAUDIT_SENDING_IP does not take "x"`},
 		{args: audit(), env: map[string]string{"MAILAUDIT_ALLOW_NET": "x"}, want: `MAILAUDIT_ALLOW_NET does not take "x"`},
 		{args: audit(), env: map[string]string{"MAILAUDIT_SOURCE": "x"}, want: `MAILAUDIT_SOURCE does not take "x"`},

@@ -63,7 +63,13 @@ func childProgram() int {
 	announceWrites(say)
 	n := w.Network()
 	p := &program{
-		env: os.Getenv, out: os.Stdout, err: os.Stderr, hostName: "probe.example.net", network: n, trust: w.Roots(),
+		env: func(name string) string {
+			if name == "MAILAUDIT_ONLY" {
+				return areasOf(w)
+			}
+			return os.Getenv(name)
+		},
+		out: os.Stdout, err: os.Stderr, hostName: "probe.example.net", network: n, trust: w.Roots(),
 	}
 	code := p.run(context.Background(), os.Args)
 	fmt.Fprintf(say, "questions %d, connections %d\n", len(n.Questions()), len(n.Connections()))

@@ -17,9 +17,6 @@ import (
 // hurry. So every record of every run of every world is applied to that world,
 // and the run made again: the fault must be gone and nothing else broken.
 
-// recordRules are the rules that propose records. A world must cover each.
-func recordRules() []audit.RuleID { return []audit.RuleID{"mx.implicit", "rdns.ptr-missing"} }
-
 func TestFixes(t *testing.T) {
 	files, err := filepath.Glob("testdata/*/*.txtar")
 	if err != nil {
@@ -49,17 +46,10 @@ func TestFixes(t *testing.T) {
 			}
 		}
 	}
-	for _, id := range recordRules() {
-		if covered[id] == 0 {
-			t.Errorf("no world has a fix of %s", id)
-		}
-		delete(covered, id)
-	}
-	for id := range covered {
-		t.Errorf("%s proposes records: name it in recordRules", id)
-	}
-	if n := recordSites(t); n != len(recordRules()) {
-		t.Errorf("records are made in %d places of internal/rules for %d rules: name each of them in recordRules", n, len(recordRules()))
+	// A rule that proposes records and meets them in no world is found by
+	// counting the places in the source where records are made.
+	if n := recordSites(t); n != len(covered) {
+		t.Errorf("records are made in %d places of internal/rules, and worlds cover %d rules: %v", n, len(covered), covered)
 	}
 }
 

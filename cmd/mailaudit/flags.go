@@ -89,6 +89,25 @@ func addresses(flag string, values []string) ([]netip.Addr, error) {
 	return slices.Compact(out), nil
 }
 
+// selectors reads a repeatable flag of DKIM selectors (RFC 6376 section 3.1:
+// labels, separated by dots). What was pasted with its "._domainkey" is
+// understood.
+func selectors(values []string) ([]string, error) {
+	var out []string
+	for _, v := range values {
+		s, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(v)), "._domainkey")
+		if !audit.DNSName(strings.ReplaceAll(s, "_", "-")).IsHostname() {
+			return nil, &flagError{[]string{"selector"}, &audit.InputError{
+				Problem: fmt.Sprintf("--selector does not take %q", audit.Raw(v).Clip(100).String()),
+				Hint:    "give the s= value of a DKIM-Signature header, for example: --selector s1",
+			}}
+		}
+		out = append(out, s)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
 // prefixes reads a repeatable flag of networks; a lone address is a network
 // of one.
 func prefixes(flag string, values []string) ([]netip.Prefix, error) {
@@ -121,8 +140,7 @@ func areas(only, skip []string, passive bool) ([]audit.Area, error) {
 	var out []audit.Area
 	for _, a := range audit.Areas() {
 		wanted := len(chosen) == 0 || slices.Contains(chosen, a)
-		connects := a == audit.AreaSMTP || a == audit.AreaTLS
-		if wanted && !slices.Contains(left, a) && !(passive && connects) {
+		if wanted && !slices.Contains(left, a) && !(passive && a.Connects()) {
 			out = append(out, a)
 		}
 	}

@@ -179,7 +179,7 @@ func TestEnvironment(t *testing.T) {
 		{env: map[string]string{"MAILAUDIT_ONLY": "rdns,mx"}, want: audit.Scope{Areas: []audit.Area{"mx", "rdns"}}},
 		{env: map[string]string{"MAILAUDIT_ONLY": " rdns , mx ,"}, want: audit.Scope{Areas: []audit.Area{"mx", "rdns"}}},
 		{env: map[string]string{"MAILAUDIT_ONLY": "rdns"}, args: "--only mx", want: audit.Scope{Areas: []audit.Area{"mx"}}},
-		{env: map[string]string{"MAILAUDIT_ONLY": ""}, args: "--skip smtp,tls", want: audit.Scope{Areas: []audit.Area{"mx", "rdns"}}},
+		{env: map[string]string{"MAILAUDIT_ONLY": "mx,rdns,smtp,tls"}, args: "--skip smtp,tls", want: audit.Scope{Areas: []audit.Area{"mx", "rdns"}}},
 		// Variables of other commands, and what is no flag, do not matter.
 		{env: map[string]string{"MAILAUDIT_LIMIT": "many", "MAILAUDIT_VERSION": "0.1.0", "MAILAUDIT_HELP": "x", "MAILAUDIT_X": "y"}, args: "--only mx",
 			want: audit.Scope{Areas: []audit.Area{"mx"}}},

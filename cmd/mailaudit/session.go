@@ -14,6 +14,7 @@ import (
 	"mailaudit/internal/auditor"
 	"mailaudit/internal/collect"
 	"mailaudit/internal/dial"
+	"mailaudit/internal/dnsbl"
 	"mailaudit/internal/resolve"
 	"mailaudit/internal/smtp"
 )
@@ -73,10 +74,16 @@ func (p *program) open(o auditOptions) auditor.Session {
 		Network: p.network, Guard: o.scope.Special,
 		Source4: o.transport.source4, Source6: o.transport.source6,
 	})
-	client := resolve.New(resolve.Config{Servers: o.transport.resolvers, Dialer: dialer, Roots: p.trust})
+	config := resolve.Config{Servers: o.transport.resolvers, Dialer: dialer, Roots: p.trust}
+	client, again := resolve.New(config), resolve.New(config)
+	lists := dnsbl.Lists()
+	checker, err := dnsbl.New(dnsbl.Config{DNS: client, Again: again, Lists: lists})
+	if err != nil {
+		panic(err) // the table of lists is ours, and a test reads it
+	}
 	return auditor.Session{
 		Config: collect.Config{
-			DNS: client,
+			DNS: client, Lists: checker, BlockLists: lists,
 			Prober: func(helo string) collect.Prober {
 				return smtp.New(smtp.Config{Dialer: dialer, HELO: helo, Roots: p.trust})
 			},
@@ -88,8 +95,8 @@ func (p *program) open(o auditOptions) auditor.Session {
 			HostName: p.hostName,
 			Events:   p.events(o),
 		},
-		Queries: client.Queries,
+		Queries: func() []audit.Query { return append(client.Queries(), again.Queries()...) },
 		Count:   dialer.Count,
-		Close:   client.Close,
+		Close:   func() { client.Close(); again.Close() },
 	}
 }

@@ -30,6 +30,7 @@ func (f *Facts) Canonical() {
 			sortAddrs(&r.Forward[j].Addrs)
 		}
 	}
+	f.canonicalMailAuth()
 	slices.SortFunc(f.SMTP, compareEndpoints)
 	for i := range f.SMTP {
 		e := &f.SMTP[i]
@@ -39,6 +40,25 @@ func (f *Facts) Canonical() {
 		for j := range e.TLS.Value.Chain {
 			slices.Sort(e.TLS.Value.Chain[j].Names)
 		}
+	}
+}
+
+// canonicalMailAuth sorts what is published about senders, and the lists.
+func (f *Facts) canonicalMailAuth() {
+	slices.Sort(f.SPF.Records.Value)
+	slices.SortFunc(f.DKIM, func(a, b DKIM) int { return cmp.Compare(a.Selector, b.Selector) })
+	for i := range f.DKIM {
+		slices.Sort(f.DKIM[i].Records.Value)
+	}
+	for i := range f.DMARC.Walk {
+		slices.Sort(f.DMARC.Walk[i].Records.Value)
+	}
+	slices.SortFunc(f.Lists, func(a, b BlockList) int { return cmp.Compare(a.Zone, b.Zone) })
+	slices.SortFunc(f.Listings, func(a, b Listing) int {
+		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Zone, b.Zone))
+	})
+	for i := range f.Listings {
+		slices.SortFunc(f.Listings[i].Codes.Value, func(a, b ListCode) int { return a.Addr.Compare(b.Addr) })
 	}
 }
 
@@ -64,63 +84,58 @@ func sortKeywords(ks []Keyword) {
 // Part is one area of the facts in its stored form. The store keeps each
 // distinct part once.
 type Part struct {
-	Name string // "mx", "hosts", "rdns", "smtp"
+	Name string // "mx", "hosts", "spf", "dkim", "dmarc", "rdns", "lists", "listings", "smtp"
 	JSON []byte
+}
+
+// slot ties the name of a part to its place in the facts.
+type slot struct {
+	name   string
+	encode func() ([]byte, error)
+	decode func([]byte) error
+}
+
+// slotOf makes a slot of a field.
+func slotOf[T any](name string, field *T) slot {
+	return slot{
+		name:   name,
+		encode: func() ([]byte, error) { return json.Marshal(field) },
+		decode: func(data []byte) error { return json.Unmarshal(data, field) },
+	}
+}
+
+func (f *Facts) slots() []slot {
+	return []slot{
+		slotOf("mx", &f.MX), slotOf("hosts", &f.Hosts), slotOf("spf", &f.SPF), slotOf("dkim", &f.DKIM), slotOf("dmarc", &f.DMARC),
+		slotOf("rdns", &f.RDNS), slotOf("lists", &f.Lists), slotOf("listings", &f.Listings), slotOf("smtp", &f.SMTP),
+	}
 }
 
 // Parts splits canonical facts into their stored parts, always the same ones
 // in the same order.
 func (f *Facts) Parts() ([]Part, error) {
 	var out []Part
-	add := func(name string, data []byte, err error) error {
+	for _, s := range f.slots() {
+		data, err := s.encode()
 		if err != nil {
-			return fmt.Errorf("encode facts %s: %w", name, err)
+			return nil, fmt.Errorf("encode facts %s: %w", s.name, err)
 		}
-		out = append(out, Part{name, data})
-		return nil
-	}
-	mx, err := json.Marshal(f.MX)
-	err = add("mx", mx, err)
-	if err != nil {
-		return nil, err
-	}
-	hosts, err := json.Marshal(f.Hosts)
-	err = add("hosts", hosts, err)
-	if err != nil {
-		return nil, err
-	}
-	rdns, err := json.Marshal(f.RDNS)
-	err = add("rdns", rdns, err)
-	if err != nil {
-		return nil, err
-	}
-	smtp, err := json.Marshal(f.SMTP)
-	err = add("smtp", smtp, err)
-	if err != nil {
-		return nil, err
+		out = append(out, Part{s.name, data})
 	}
 	return out, nil
 }
 
 // FactsFromParts reverses Parts. A part that is not there stays empty, so that
-// facts of a later format lose nothing but what is new; a part of an unknown
-// name is an error.
+// facts of an earlier format are read; a part of an unknown name is an error.
 func FactsFromParts(parts []Part) (Facts, error) {
 	var f Facts
+	slots := f.slots()
 	for _, p := range parts {
-		var err error
-		switch p.Name {
-		case "mx":
-			err = json.Unmarshal(p.JSON, &f.MX)
-		case "hosts":
-			err = json.Unmarshal(p.JSON, &f.Hosts)
-		case "rdns":
-			err = json.Unmarshal(p.JSON, &f.RDNS)
-		case "smtp":
-			err = json.Unmarshal(p.JSON, &f.SMTP)
-		default:
-			err = fmt.Errorf("this program knows no such part")
+		i := slices.IndexFunc(slots, func(s slot) bool { return s.name == p.Name })
+		if i < 0 {
+			return Facts{}, fmt.Errorf("decode facts %s: this program knows no such part", Raw(p.Name))
 		}
+		err := slots[i].decode(p.JSON)
 		if err != nil {
 			return Facts{}, fmt.Errorf("decode facts %s: %w", Raw(p.Name), err)
 		}

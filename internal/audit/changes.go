@@ -67,6 +67,7 @@ func facets(f Facts) []facet {
 	for _, h := range f.Hosts {
 		out = append(out, hostFacets(h)...)
 	}
+	out = append(out, senderFacets(f)...)
 	for _, r := range f.RDNS {
 		out = appendKnown(out, r.Alias, facet{area: AreaRDNS, subject: r.Addr.String(), what: "alias"}, names)
 		out = appendKnown(out, r.PTR, facet{area: AreaRDNS, subject: r.Addr.String(), what: "PTR"}, names)
@@ -134,6 +135,46 @@ func endpointFacets(e Endpoint) []facet {
 		return []string{fmt.Sprintf("%s, valid %s to %s, SHA-256 %.16s", c.Subject,
 			c.NotBefore.Format("2006-01-02"), c.NotAfter.Format("2006-01-02"), c.SHA256)}
 	})
+}
+
+// senderFacets are what is published, and listed, about senders.
+func senderFacets(f Facts) []facet {
+	out := appendKnown(nil, f.SPF.Records, facet{area: AreaSPF, subject: "domain", what: "SPF"}, spfWords)
+	for _, k := range f.DKIM {
+		out = appendKnown(out, k.Records, facet{area: AreaDKIM, subject: k.Name.String(), what: "DKIM key"}, raws)
+	}
+	for _, s := range f.DMARC.Walk {
+		out = appendKnown(out, s.Records, facet{area: AreaDMARC, subject: s.Domain.String(), what: "DMARC"}, raws)
+	}
+	for _, l := range f.Listings {
+		out = appendKnown(out, l.Codes, facet{area: AreaDNSBL, subject: l.Subject, what: "listing at " + l.Zone.String()}, meanings)
+	}
+	return out
+}
+
+func meanings(codes []ListCode) []string {
+	var w []string
+	for _, c := range codes {
+		w = append(w, c.Meaning)
+	}
+	return w
+}
+
+// spfWords are the terms of the records: a term that came or went is the news.
+func spfWords(records []Raw) []string {
+	var w []string
+	for _, r := range records {
+		w = append(w, strings.Fields(r.String())...)
+	}
+	return w
+}
+
+func raws(rs []Raw) []string {
+	var w []string
+	for _, r := range rs {
+		w = append(w, r.String())
+	}
+	return w
 }
 
 func names(ns []DNSName) []string {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -191,7 +192,7 @@ func Compare(prior Prior, now *Run, cat Catalogue) *Delta {
 	}
 	before, after := byKey(prior.Base.Findings), byKey(now.Findings)
 	for key := range union(before, after) {
-		if !slices.Contains(d.Areas, key.Rule.Area()) || onlyOneAsked(key.Subject, old, cur) {
+		if !slices.Contains(d.Areas, key.Rule.Area()) || onlyOneAsked(key, old, cur) {
 			continue
 		}
 		c := change(key, before[key], after[key], prior, now.Snapshot.Facts, cat)
@@ -244,10 +245,20 @@ func compareChanges(a, b Change) int {
 		cmp.Compare(a.Subject, b.Subject))
 }
 
-// onlyOneAsked is true for an address that only one of the two runs was told
-// about by --sending-ip: its coming or going is ours, not the domain's.
-func onlyOneAsked(subject string, a, b Scope) bool {
-	addr, err := netip.ParseAddr(subject)
+// onlyOneAsked is true for what only one of the two runs was told about: an
+// address (--sending-ip) or a DKIM selector. Its coming or going is ours, not
+// the domain's.
+func onlyOneAsked(key Key, a, b Scope) bool {
+	if key.Rule.Area() == AreaDKIM {
+		// The domain as a subject sums up all selectors.
+		selector, _, named := strings.Cut(key.Subject, "._domainkey.")
+		if !named {
+			return !slices.Equal(a.Selectors, b.Selectors)
+		}
+		return slices.Contains(a.Selectors, selector) != slices.Contains(b.Selectors, selector)
+	}
+	text, _, _ := strings.Cut(key.Subject, " @ ")
+	addr, err := netip.ParseAddr(text)
 	if err != nil {
 		return false
 	}

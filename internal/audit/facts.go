@@ -14,10 +14,15 @@ const FactsFormat = 1
 
 // Facts are the observations of one run in canonical form (see Canonical).
 type Facts struct {
-	MX    MX         `json:"mx,omitzero"`
-	Hosts []Host     `json:"hosts,omitempty"` // by name
-	RDNS  []Reverse  `json:"rdns,omitempty"`  // by address
-	SMTP  []Endpoint `json:"smtp,omitempty"`  // by host, address, port
+	MX       MX          `json:"mx,omitzero"`
+	Hosts    []Host      `json:"hosts,omitempty"` // by name
+	SPF      SPF         `json:"spf,omitzero"`
+	DKIM     []DKIM      `json:"dkim,omitempty"` // by selector
+	DMARC    DMARC       `json:"dmarc,omitzero"`
+	RDNS     []Reverse   `json:"rdns,omitempty"`     // by address
+	Lists    []BlockList `json:"lists,omitempty"`    // by zone
+	Listings []Listing   `json:"listings,omitempty"` // by subject, zone
+	SMTP     []Endpoint  `json:"smtp,omitempty"`     // by host, address, port
 }
 
 // Snapshot is everything that rules may look at.
@@ -247,7 +252,8 @@ func (f Facts) Enumerated(subject string) bool {
 	if blind(f.MX.Records.State) {
 		return false
 	}
-	_, notAddr := netip.ParseAddr(subject)
+	text, _, _ := strings.Cut(subject, " @ ") // an address on a block list
+	_, notAddr := netip.ParseAddr(text)
 	for _, h := range f.Hosts {
 		mine := notAddr == nil || strings.HasPrefix(subject, string(h.Name)+"[")
 		if mine && (h.A.State == Unknown || h.AAAA.State == Unknown) {

@@ -12,14 +12,28 @@ type Area string
 
 // The areas, in the order in which reports show them.
 const (
-	AreaMX   Area = "mx"
-	AreaRDNS Area = "rdns"
-	AreaSMTP Area = "smtp"
-	AreaTLS  Area = "tls"
+	AreaMX    Area = "mx"
+	AreaSPF   Area = "spf"
+	AreaDKIM  Area = "dkim"
+	AreaDMARC Area = "dmarc"
+	AreaRDNS  Area = "rdns"
+	AreaHELO  Area = "helo"
+	AreaDNSBL Area = "dnsbl"
+	AreaSMTP  Area = "smtp"
+	AreaTLS   Area = "tls"
+	AreaAUTH  Area = "auth"
 )
 
 // Areas lists every area in report order.
-func Areas() []Area { return []Area{AreaMX, AreaRDNS, AreaSMTP, AreaTLS} }
+func Areas() []Area {
+	return []Area{AreaMX, AreaSPF, AreaDKIM, AreaDMARC, AreaRDNS, AreaHELO, AreaDNSBL, AreaSMTP, AreaTLS, AreaAUTH}
+}
+
+// Connects reports whether the area takes connections to mail servers, which
+// passive runs do not make.
+func (a Area) Connects() bool {
+	return a == AreaHELO || a == AreaSMTP || a == AreaTLS || a == AreaAUTH
+}
 
 // Scope is what a run was asked to look at. Only the intersection of two
 // scopes is compared. It is stored with the run.
@@ -27,6 +41,8 @@ type Scope struct {
 	Areas []Area `json:"areas"` // in the order of Areas(); never empty in a stored run
 	// Passive runs ask DNS and connect to nothing.
 	Passive bool `json:"passive,omitempty"`
+	// Selectors are the DKIM selectors that the user says are in use, sorted.
+	Selectors []string `json:"selectors,omitempty"`
 	// SendingIPs are the addresses that the user says send mail for the domain.
 	SendingIPs []netip.Addr `json:"sending_ips,omitempty"`
 	// AllowNets are special-purpose ranges that the user opened, for the
@@ -38,6 +54,11 @@ type Scope struct {
 
 // Has reports whether the area was looked at.
 func (s Scope) Has(a Area) bool { return slices.Contains(s.Areas, a) }
+
+// Connects reports whether the run connects to mail servers.
+func (s Scope) Connects() bool {
+	return !s.Passive && slices.ContainsFunc(s.Areas, Area.Connects)
+}
 
 // Special is [Special] with the ranges that the user opened taken out.
 func (s Scope) Special(addr netip.Addr) string {

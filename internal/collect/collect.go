@@ -23,6 +23,7 @@ import (
 	"sync"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/dnsbl"
 	"mailaudit/internal/dnscheck"
 	"mailaudit/internal/smtp"
 )
@@ -42,6 +43,13 @@ type Prober interface {
 	Drain(ctx context.Context)
 }
 
+// ListChecker observes block lists; *dnsbl.Checker does.
+type ListChecker interface {
+	Health(ctx context.Context, l dnsbl.List) audit.BlockList
+	Address(ctx context.Context, addr netip.Addr, role audit.Role) []audit.Listing
+	Domain(ctx context.Context, d audit.Domain) []audit.Listing
+}
+
 // Plan is what to look at.
 type Plan struct {
 	Domain audit.Domain
@@ -56,6 +64,9 @@ type Config struct {
 	// Prober makes the prober once our own name is known. It is called once at
 	// most.
 	Prober func(helo string) Prober
+	// Lists asks block lists; BlockLists are those that it knows.
+	Lists      ListChecker
+	BlockLists []dnsbl.List
 	// Local is the address that packets to the internet leave with, invalid
 	// when there is no way out in that family.
 	Local func(ctx context.Context, ip6 bool) netip.Addr
@@ -90,7 +101,7 @@ type Collector struct {
 	prober Prober        // the same
 	mu     sync.Mutex    // guards what follows, never held while waiting
 	result Result
-	taken  map[netip.Addr]bool // addresses whose reverse DNS is being looked at
+	taken  map[netip.Addr]bool // addresses that are being looked at for themselves
 }
 
 // New makes a Collector for one plan.
@@ -102,15 +113,14 @@ func New(cfg Config, plan Plan) *Collector {
 // form. It returns soon after ctx ends, with what was seen until then.
 func (c *Collector) Collect(ctx context.Context) Result {
 	var wg sync.WaitGroup
-	if c.wantsSMTP() {
+	if c.plan.Scope.Connects() {
 		wg.Go(func() { c.introduce(ctx) }) // beside the MX and address questions
 	}
-	if c.plan.Scope.Has(audit.AreaRDNS) {
-		for _, ip := range c.plan.Scope.SendingIPs {
-			c.taken[ip] = true
-			wg.Go(func() { c.reverse(ctx, ip, audit.RoleSender) })
-		}
+	for _, ip := range c.plan.Scope.SendingIPs {
+		c.taken[ip] = true
+		wg.Go(func() { c.about(ctx, ip, audit.RoleSender) })
 	}
+	c.senders(ctx, &wg)
 	c.mail(ctx, &wg)
 	wg.Wait()
 	c.result.Facts.Canonical()
@@ -131,11 +141,6 @@ func (c *Collector) Drain(ctx context.Context) {
 	if c.prober != nil {
 		c.prober.Drain(ctx)
 	}
-}
-
-func (c *Collector) wantsSMTP() bool {
-	s := c.plan.Scope
-	return !s.Passive && (s.Has(audit.AreaSMTP) || s.Has(audit.AreaTLS))
 }
 
 // mail follows the mail of the domain. The addresses of the domain itself are
@@ -230,11 +235,23 @@ func (c *Collector) host(ctx context.Context, name audit.DNSName, role audit.Rol
 // and what answers there.
 func (c *Collector) address(ctx context.Context, host audit.DNSName, a netip.Addr, probe bool, turn chan struct{}) {
 	var wg sync.WaitGroup
-	if c.plan.Scope.Has(audit.AreaRDNS) && c.take(a) {
-		wg.Go(func() { c.reverse(ctx, a, audit.RoleMX) })
+	if c.take(a) {
+		wg.Go(func() { c.about(ctx, a, audit.RoleMX) })
 	}
-	if c.wantsSMTP() {
+	if c.plan.Scope.Connects() {
 		wg.Go(func() { c.endpoint(ctx, smtp.Target{Host: host, Addr: a, Port: PortSMTP}, probe, turn) })
+	}
+	wg.Wait()
+}
+
+// about looks at an address for itself: its reverse DNS and its listings.
+func (c *Collector) about(ctx context.Context, a netip.Addr, role audit.Role) {
+	var wg sync.WaitGroup
+	if c.plan.Scope.Has(audit.AreaRDNS) {
+		wg.Go(func() { c.reverse(ctx, a, role) })
+	}
+	if c.wantsLists() {
+		wg.Go(func() { c.addListings(c.cfg.Lists.Address(ctx, a, role)) })
 	}
 	wg.Wait()
 }
@@ -283,7 +300,7 @@ func notProbed(t smtp.Target) audit.Endpoint {
 	}
 }
 
-// take claims the reverse DNS of an address for one goroutine.
+// take claims an address for one goroutine.
 func (c *Collector) take(a netip.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -38,7 +38,7 @@ func TestObservations(t *testing.T) {
 	want := []string{
 		"Facts.MX.Exists", "Facts.MX.Alias", "Facts.MX.Records",
 		"Facts.Hosts.0.Alias", "Facts.Hosts.0.A", "Facts.Hosts.0.AAAA",
-		"Facts.RDNS.0.PTR", "Facts.RDNS.0.Forward.0.Addrs",
+		"Facts.SPF.Records", "Facts.RDNS.0.Alias", "Facts.RDNS.0.PTR", "Facts.RDNS.0.Forward.0.Addrs",
 		"Facts.SMTP.0.Connect", "Facts.SMTP.0.Greeting", "Facts.SMTP.0.Hello", "Facts.SMTP.0.Helo", "Facts.SMTP.0.StartTLS",
 		"Facts.SMTP.0.TLS", "Facts.SMTP.0.TLS.Value.Trust", "Facts.SMTP.0.TLS.Value.NameMatch", "Facts.SMTP.0.HelloTLS",
 	}

@@ -62,16 +62,12 @@ func RuleList(w io.Writer, list []rules.Rule, color bool) error {
 // areaTitle is the heading of an area.
 func areaTitle(a audit.Area) string {
 	switch a {
-	case audit.AreaMX:
-		return "MX"
 	case audit.AreaRDNS:
 		return "Reverse DNS"
-	case audit.AreaSMTP:
-		return "SMTP"
-	case audit.AreaTLS:
-		return "TLS"
+	case audit.AreaDNSBL:
+		return "Block lists"
 	}
-	return string(a)
+	return strings.ToUpper(string(a))
 }
 
 // RulesDoc writes docs/rules.md from the catalogue: Markdown.

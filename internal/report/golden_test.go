@@ -157,6 +157,21 @@ func compare(t *testing.T, golden, got string) {
 	}
 }
 
+// sampleRules are a few rules of every make: a golden of the whole catalogue
+// would change with every rule.
+func sampleRules(t *testing.T) []rules.Rule {
+	t.Helper()
+	var out []rules.Rule
+	for _, id := range []audit.RuleID{"mx.domain-nxdomain", "mx.implicit", "mx.target-not-public", "rdns.ptr-missing", "smtp.greeting-late", "tls.cert-untrusted"} {
+		r, ok := rules.Lookup(id)
+		if !ok {
+			t.Fatalf("no rule %s", id)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
 // TestGoldenLists does the same for what is not about one run.
 func TestGoldenLists(t *testing.T) {
 	day := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -179,7 +194,7 @@ func TestGoldenLists(t *testing.T) {
 		write  func(*bytes.Buffer) error
 	}{
 		{"explain", func(b *bytes.Buffer) error {
-			for _, r := range rules.Catalogue() {
+			for _, r := range sampleRules(t) {
 				err := Explain(b, r, false)
 				if err != nil {
 					return err
@@ -188,7 +203,7 @@ func TestGoldenLists(t *testing.T) {
 			}
 			return nil
 		}},
-		{"rules", func(b *bytes.Buffer) error { return RuleList(b, rules.Catalogue(), false) }},
+		{"rules", func(b *bytes.Buffer) error { return RuleList(b, sampleRules(t), false) }},
 		{"runs", func(b *bytes.Buffer) error { return Runs(b, lines, false) }},
 		{"runs-none", func(b *bytes.Buffer) error { return Runs(b, nil, false) }},
 		{"dry-run", func(b *bytes.Buffer) error { return DryRun(b, domain, everything, facts) }},

@@ -94,7 +94,7 @@ func DryRun(w io.Writer, d audit.Domain, scope audit.Scope, facts audit.Facts) e
 	if facts.MX.Records.State == audit.Unknown {
 		p.hang("  ", "where its mail goes is not known: "+facts.MX.Records.Why.Text)
 	}
-	connects := !scope.Passive && (scope.Has(audit.AreaSMTP) || scope.Has(audit.AreaTLS))
+	connects := scope.Connects()
 	for _, h := range facts.Hosts {
 		for _, o := range []audit.Obs[[]netip.Addr]{h.A, h.AAAA} {
 			if o.State == audit.Unknown {

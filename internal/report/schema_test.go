@@ -112,6 +112,15 @@ func everyField(t *testing.T) []byte {
 	for i := range s.Facts.RDNS {
 		s.Facts.RDNS[i].Role = audit.RoleSender
 	}
+	for i := range s.Facts.Listings {
+		s.Facts.Listings[i].Role = audit.RoleMX
+	}
+	for i := range s.Facts.Lists {
+		s.Facts.Lists[i].Tier = audit.TierSome
+	}
+	for i := range s.Facts.DKIM {
+		s.Facts.DKIM[i].Key.Value.Type = "rsa"
+	}
 	for i := range s.Facts.SMTP {
 		s.Facts.SMTP[i].Mode, s.Facts.SMTP[i].Greeting.Value.Delay = audit.ModeTLS, audit.Prompt
 	}

@@ -12,8 +12,8 @@ import (
 func TestCheckFinds(t *testing.T) {
 	ctx := context.Background()
 	cases := map[string]struct{ damage, want string }{
-		"a part":            {"UPDATE blobs SET data = x'28b52ffd0400010000' WHERE id = (SELECT blob FROM fact_parts WHERE name = 'smtp')", "blob 4: it does not decompress: "},
-		"a changed part":    {"UPDATE blobs SET data = CAST('{}' AS BLOB), size = 2, zstd = 0 WHERE id = 3", "blob 3: its content does not match its hash"},
+		"a part":            {"UPDATE blobs SET data = x'28b52ffd0400010000' WHERE id = (SELECT blob FROM fact_parts WHERE name = 'smtp')", ": it does not decompress: "},
+		"a changed part":    {"UPDATE blobs SET data = CAST('{}' AS BLOB), size = 2, zstd = 0 WHERE id = (SELECT blob FROM fact_parts WHERE name = 'smtp')", "its content does not match its hash"},
 		"a short part":      {"UPDATE blobs SET size = size + 1 WHERE id = 1", "blob 1: it has "},
 		"a lost part":       {"DELETE FROM fact_parts WHERE name = 'rdns'", "facts 1: the parts do not match the hash"},
 		"a body":            {"UPDATE bodies SET detail = 'all is well' WHERE id = 3", "finding body 3: its content does not match its hash"},
@@ -29,7 +29,7 @@ func TestCheckFinds(t *testing.T) {
 		"a domain":          {"UPDATE streams SET target = 'Example.ORG' WHERE id = 1", "domain is not in its stored form"},
 		"a missing blob":    {"DELETE FROM blobs WHERE id = 2", "a row of fact_parts (0) refers to a row of blobs that is not there"},
 		"facts of tomorrow": {"UPDATE facts SET format = 9", "holds facts of a newer mailaudit (format 9; this program reads 1)"},
-		"an unknown part":   {"UPDATE fact_parts SET name = 'spf' WHERE name = 'rdns'", "decode facts spf: this program knows no such part"},
+		"an unknown part":   {"UPDATE fact_parts SET name = 'nonsense' WHERE name = 'rdns'", "decode facts nonsense: this program knows no such part"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
