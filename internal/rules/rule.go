@@ -54,7 +54,9 @@ func (r *Rule) Area() audit.Area { return r.ID.Area() }
 // listed.
 func Catalogue() []Rule {
 	var all []Rule
-	for _, area := range [][]Rule{mxRules(), rdnsRules(), smtpRules(), tlsRules()} {
+	for _, area := range [][]Rule{
+		mxRules(), spfRules(), dkimRules(), dmarcRules(), rdnsRules(), heloRules(), dnsblRules(), smtpRules(), tlsRules(), authRules(),
+	} {
 		all = append(all, area...)
 	}
 	return all

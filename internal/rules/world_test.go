@@ -21,6 +21,7 @@ func good(t *testing.T) *audit.Snapshot {
 		Domain: domain, At: at,
 		Scope: audit.Scope{
 			Areas:      audit.Areas(),
+			Selectors:  []string{"s1"},
 			SendingIPs: []netip.Addr{netip.MustParseAddr("8.8.4.4")},
 		},
 		Vantage: audit.Vantage{Name: "test", HELO: "probe.example.net"},
@@ -40,8 +41,47 @@ func good(t *testing.T) *audit.Snapshot {
 		}
 	}
 	f.RDNS = append(f.RDNS, goodReverse(netip.MustParseAddr("8.8.4.4"), "out.example.org", audit.RoleSender))
+	goodSenders(f)
 	f.Canonical()
 	return s
+}
+
+// goodSenders fills in what is published and listed about senders.
+func goodSenders(f *audit.Facts) {
+	f.SPF.Records = audit.See([]audit.Raw{"v=spf1 ip4:8.8.4.4 mx -all"}, "dig TXT example.org")
+	const key = "s1._domainkey.example.org"
+	f.DKIM = []audit.DKIM{{
+		Selector: "s1", Name: key,
+		Alias:   audit.None[[]audit.DNSName](audit.NoData, "no alias", "dig TXT "+key),
+		Records: audit.See([]audit.Raw{"v=DKIM1; k=rsa; p=AAAA"}, "dig TXT "+key),
+		Key:     audit.See(audit.PublicKey{Type: "rsa", Bits: 2048}, "dig TXT "+key),
+	}}
+	f.DMARC.Walk = []audit.DMARCStep{
+		{Domain: "example.org", Records: audit.See([]audit.Raw{"v=DMARC1; p=reject; rua=mailto:dmarc@example.org"}, "dig TXT _dmarc.example.org")},
+		{Domain: "org", Records: audit.None[[]audit.Raw](audit.NXDomain, "no such name", "dig TXT _dmarc.org")},
+	}
+	f.Lists = []audit.BlockList{
+		goodList("zen.spamhaus.org", audit.TierBlocking), goodList("psbl.surriel.com", audit.TierSome), goodList("dbl.spamhaus.org", audit.TierBlocking),
+	}
+	f.Listings = []audit.Listing{
+		clean("8.8.4.4", audit.RoleSender, "zen.spamhaus.org"), clean("8.8.4.4", audit.RoleSender, "psbl.surriel.com"),
+		clean("8.8.8.1", audit.RoleMX, "zen.spamhaus.org"), clean("8.8.8.1", audit.RoleMX, "psbl.surriel.com"),
+		clean("example.org", "", "dbl.spamhaus.org"),
+	}
+}
+
+func goodList(zone audit.DNSName, tier audit.ListTier) audit.BlockList {
+	return audit.BlockList{
+		Zone: zone, Name: string(zone), Tier: tier, Page: "https://example.net/",
+		Health: audit.See(audit.Nothing{}, audit.Dig("A", "2.0.0.127."+zone)),
+	}
+}
+
+func clean(subject string, role audit.Role, zone audit.DNSName) audit.Listing {
+	return audit.Listing{
+		Subject: subject, Role: role, Zone: zone,
+		Codes: audit.None[[]audit.ListCode](audit.NXDomain, "not listed", audit.Dig("A", audit.DNSName("x."+string(zone)))),
+	}
 }
 
 func goodHost(name audit.DNSName, v4, v6 string) audit.Host {

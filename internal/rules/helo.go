@@ -1,0 +1,6 @@
+package rules
+
+// heloRules judge the names that servers go by.
+func heloRules() []Rule {
+	return nil
+}
