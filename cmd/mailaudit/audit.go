@@ -81,6 +81,18 @@ func (p *program) audit(c *cli.Context) error {
 	if o.dryRun {
 		return p.dryRun(c.Context, o)
 	}
+	var requests []auditor.Request
+	for _, d := range o.domains {
+		requests = append(requests, auditor.Request{
+			Plan:    collect.Plan{Domain: d, Scope: o.scope, HELO: o.helo},
+			Vantage: o.vantage, Tag: o.tag, Timeout: o.timeout,
+		})
+	}
+	return p.carryOut(c, o, requests)
+}
+
+// carryOut makes audits one after another, stores and shows them.
+func (p *program) carryOut(c *cli.Context, o auditOptions, requests []auditor.Request) error {
 	db, err := p.openForAudit(c, o.noSave)
 	if err != nil {
 		return err
@@ -93,11 +105,8 @@ func (p *program) audit(c *cli.Context) error {
 	var entries []report.Entry
 	var drains []func()
 	var failed error
-	for _, d := range o.domains {
-		res, err := a.Audit(c.Context, auditor.Request{
-			Plan:    collect.Plan{Domain: d, Scope: o.scope, HELO: o.helo},
-			Vantage: o.vantage, Tag: o.tag, Timeout: o.timeout,
-		})
+	for _, req := range requests {
+		res, err := a.Audit(c.Context, req)
 		if err != nil {
 			failed = err
 		}
@@ -164,22 +173,31 @@ func (p *program) note(lines []string) {
 }
 
 func (p *program) auditOptions(c *cli.Context) (auditOptions, error) {
-	o := auditOptions{
-		helo: strings.TrimSuffix(c.String("helo"), "."), timeout: c.Duration("timeout"), quiet: c.Bool("quiet"), noSave: c.Bool("no-save"),
-		dryRun: c.Bool("dry-run"), vantage: c.String("vantage"), tag: c.String("tag"),
-	}
+	var domains []audit.Domain
+	var notes []string
 	if c.NArg() == 0 {
-		return o, &audit.InputError{Problem: "no domain was named", Hint: "for example: mailaudit audit example.org"}
+		return auditOptions{}, &audit.InputError{Problem: "no domain was named", Hint: "for example: mailaudit audit example.org"}
 	}
 	for _, arg := range c.Args().Slice() {
 		d, note, err := audit.ParseDomain(arg)
 		if err != nil {
-			return o, err
+			return auditOptions{}, err
 		}
 		if note != "" {
-			o.notes = append(o.notes, note)
+			notes = append(notes, note)
 		}
-		o.domains = append(o.domains, d)
+		domains = append(domains, d)
+	}
+	o, err := p.sharedOptions(c)
+	o.domains, o.notes = domains, notes
+	return o, err
+}
+
+// sharedOptions are those that audit and smtp have in common.
+func (p *program) sharedOptions(c *cli.Context) (auditOptions, error) {
+	o := auditOptions{
+		helo: strings.TrimSuffix(c.String("helo"), "."), timeout: c.Duration("timeout"), quiet: c.Bool("quiet"), noSave: c.Bool("no-save"),
+		dryRun: c.Bool("dry-run"), vantage: c.String("vantage"), tag: c.String("tag"),
 	}
 	if o.vantage == "" {
 		o.vantage = audit.Raw(p.hostName).Clip(64).String()

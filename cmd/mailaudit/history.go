@@ -106,11 +106,10 @@ func (p *program) runs(c *cli.Context) error {
 		return badValue("limit", c.String("limit"), "0 lists all of them")
 	}
 	if c.NArg() == 1 {
-		d, _, err := audit.ParseDomain(c.Args().First())
+		filter.Target, err = readTarget(c.Args().First())
 		if err != nil {
 			return err
 		}
-		filter.Target = d.String()
 	}
 	db, err := p.openToRead(c)
 	if err != nil {
@@ -185,11 +184,25 @@ func findRun(ctx context.Context, db *store.DB, word string) (*audit.Run, error)
 	if err == nil {
 		return db.Run(ctx, id)
 	}
-	d, _, err := audit.ParseDomain(word)
+	target, err := readTarget(word)
 	if err != nil {
 		return nil, err
 	}
-	return db.Latest(ctx, d.String())
+	return db.Latest(ctx, target)
+}
+
+// readTarget reads what a run may be about: a domain, or a server with its
+// port. The error is that of the domain.
+func readTarget(word string) (string, error) {
+	d, _, err := audit.ParseDomain(word)
+	if err == nil {
+		return d.String(), nil
+	}
+	n, _, serverErr := readServer(word, "auto")
+	if serverErr == nil {
+		return serverTarget(n), nil
+	}
+	return "", err
 }
 
 func (p *program) show(c *cli.Context) error {

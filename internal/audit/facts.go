@@ -65,6 +65,7 @@ const (
 	RoleMX       Role = "mx"       // named by an MX record
 	RoleImplicit Role = "implicit" // the domain itself, for want of MX records
 	RoleSender   Role = "sender"   // named by --sending-ip
+	RoleNamed    Role = "named"    // named on the command line
 )
 
 // Host is a name that mail for the domain may be handed to.
@@ -248,8 +249,8 @@ type Certificate struct {
 // still exists: a host or an address that is missing from the facts of a run
 // that could not see the MX records has not vanished.
 func (f Facts) Enumerated(subject string) bool {
-	blind := func(s State) bool { return s == Unknown || s == NotTried }
-	if blind(f.MX.Records.State) {
+	records := f.MX.Records
+	if records.State == Unknown || records.State == NotTried && records.Why.Code != NotApplicable {
 		return false
 	}
 	text, _, _ := strings.Cut(subject, " @ ") // an address on a block list

@@ -127,6 +127,7 @@ type Kind string
 // The kinds.
 const (
 	KindAudit Kind = "audit"
+	KindSMTP  Kind = "smtp" // one server, named by the user; the target is HOST:PORT
 )
 
 // RunState is how far a run came.

@@ -4,6 +4,7 @@
 package auditor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -19,6 +20,8 @@ import (
 // Request is one audit to make.
 type Request struct {
 	Plan    collect.Plan
+	Kind    audit.Kind    // "": KindAudit
+	Target  string        // "": the domain of the plan
 	Vantage string        // --vantage
 	Tag     string        // --tag
 	Timeout time.Duration // for all observations; 0: DefaultTimeout
@@ -120,7 +123,8 @@ func (a *Auditor) begin(ctx context.Context, req Request, started time.Time) (*a
 		return nil, audit.Prior{}, fmt.Errorf("make a run id: %w", err)
 	}
 	run := &audit.Run{
-		UID: id.String(), Kind: audit.KindAudit, State: audit.Running, Target: req.Plan.Domain.String(), Tag: req.Tag,
+		UID: id.String(), Kind: cmp.Or(req.Kind, audit.KindAudit), State: audit.Running,
+		Target: cmp.Or(req.Target, req.Plan.Domain.String()), Tag: req.Tag,
 		Started: started, Tool: audit.Tool{Version: a.Version, Catalogue: rules.Version},
 		Snapshot: audit.Snapshot{
 			Domain: req.Plan.Domain, At: started, Scope: req.Plan.Scope, Vantage: audit.Vantage{Name: req.Vantage},

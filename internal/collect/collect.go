@@ -56,6 +56,16 @@ type Plan struct {
 	Scope  audit.Scope
 	// HELO is the name to give in EHLO; empty: find one (see Identity).
 	HELO string
+	// Named is the one server to look at instead of a domain's; nil: none.
+	Named *Named
+}
+
+// Named is a server that the user named.
+type Named struct {
+	Host audit.DNSName // a host name, or the address in words
+	Addr netip.Addr    // valid: the host is an address and is not looked up
+	Port uint16
+	Mode audit.Mode
 }
 
 // Config is what a Collector works with.
@@ -116,6 +126,11 @@ func (c *Collector) Collect(ctx context.Context) Result {
 	if c.plan.Scope.Connects() {
 		wg.Go(func() { c.introduce(ctx) }) // beside the MX and address questions
 	}
+	if c.plan.Named != nil {
+		c.named(ctx, &wg)
+		wg.Wait()
+		return c.finish()
+	}
 	for _, ip := range c.plan.Scope.SendingIPs {
 		c.taken[ip] = true
 		wg.Go(func() { c.about(ctx, ip, audit.RoleSender) })
@@ -123,6 +138,11 @@ func (c *Collector) Collect(ctx context.Context) Result {
 	c.senders(ctx, &wg)
 	c.mail(ctx, &wg)
 	wg.Wait()
+	return c.finish()
+}
+
+// finish brings the result into canonical form.
+func (c *Collector) finish() Result {
 	c.result.Facts.Canonical()
 	slices.SortFunc(c.result.Sessions, func(a, b audit.Session) int { return a.Started.Compare(b.Started) })
 	return c.result
@@ -239,7 +259,7 @@ func (c *Collector) address(ctx context.Context, host audit.DNSName, a netip.Add
 		wg.Go(func() { c.about(ctx, a, audit.RoleMX) })
 	}
 	if c.plan.Scope.Connects() {
-		wg.Go(func() { c.endpoint(ctx, smtp.Target{Host: host, Addr: a, Port: PortSMTP}, probe, turn) })
+		wg.Go(func() { c.endpoint(ctx, c.target(host, a), probe, turn) })
 	}
 	wg.Wait()
 }
@@ -289,7 +309,7 @@ func (c *Collector) endpoint(ctx context.Context, t smtp.Target, probe bool, tur
 func notProbed(t smtp.Target) audit.Endpoint {
 	const why = "a run probes a sample of the addresses of large mail hosts"
 	return audit.Endpoint{
-		Host: t.Host, Addr: t.Addr, Port: t.Port,
+		Host: t.Host, Addr: t.Addr, Port: t.Port, Mode: t.Mode,
 		Connect:  audit.Skipped[audit.Nothing](why),
 		Greeting: audit.Skipped[audit.Greeting](why),
 		Hello:    audit.Skipped[audit.Hello](why),
@@ -298,6 +318,39 @@ func notProbed(t smtp.Target) audit.Endpoint {
 		TLS:      audit.Skipped[audit.TLS](why),
 		HelloTLS: audit.Skipped[audit.Hello](why),
 	}
+}
+
+// target is where an address of a host is connected to.
+func (c *Collector) target(host audit.DNSName, a netip.Addr) smtp.Target {
+	if n := c.plan.Named; n != nil {
+		return smtp.Target{Host: host, Addr: a, Port: n.Port, Mode: n.Mode}
+	}
+	return smtp.Target{Host: host, Addr: a, Port: PortSMTP}
+}
+
+// named follows the one server that the user named.
+func (c *Collector) named(ctx context.Context, wg *sync.WaitGroup) {
+	const why = "one server was named, not a domain"
+	c.result.Facts.MX = audit.MX{
+		Exists: audit.NA[audit.Nothing](why), Alias: audit.NA[[]audit.DNSName](why), Records: audit.NA[[]audit.MXRecord](why),
+	}
+	n := c.plan.Named
+	if !n.Addr.IsValid() {
+		wg.Go(func() { c.host(ctx, n.Host, audit.RoleNamed, MaxPerFamily) })
+		return
+	}
+	const literal = "an address was named, not a host"
+	h := audit.Host{
+		Name: n.Host, Role: audit.RoleNamed, Alias: audit.NA[[]audit.DNSName](literal),
+		A: audit.NA[[]netip.Addr](literal), AAAA: audit.NA[[]netip.Addr](literal),
+	}
+	if n.Addr.Is4() {
+		h.A = audit.See([]netip.Addr{n.Addr}, "")
+	} else {
+		h.AAAA = audit.See([]netip.Addr{n.Addr}, "")
+	}
+	c.addHost(h)
+	wg.Go(func() { c.address(ctx, n.Host, n.Addr, true, make(chan struct{}, 1)) })
 }
 
 // take claims an address for one goroutine.

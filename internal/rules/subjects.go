@@ -18,11 +18,20 @@ import (
 // the name of the domain.
 func mailHosts(s *audit.Snapshot, r *Report, judge func(h audit.Host)) {
 	domain := s.Domain.String()
+	any := false
+	for _, h := range s.Facts.Hosts {
+		if h.Role == audit.RoleNamed { // one server was named: no MX record is involved
+			any = true
+			judge(h)
+		}
+	}
+	if any {
+		return
+	}
 	_, _, ok := Need(r, domain, s.Facts.MX.Records)
 	if !ok {
 		return
 	}
-	any := false
 	for _, h := range s.Facts.Hosts {
 		if h.Role == audit.RoleMX || h.Role == audit.RoleImplicit {
 			any = true
