@@ -149,7 +149,7 @@ func misuses() []misuse {
 		// Commands.
 		{args: []string{"aduit", "example.org"}, want: `no command "mailaudit aduit"\n.*did you mean: mailaudit audit$`},
 		{args: []string{"example.org"}, want: `no command.*\n.*did you mean: mailaudit audit example\.org$`},
-		{args: []string{"frobnicate"}, want: `no command.*\n.*commands: audit, smtp, runs, show, diff, explain, rules, db, version$`},
+		{args: []string{"frobnicate"}, want: `no command.*\n.*commands: audit, smtp, runs, show, diff, rejudge, explain, rules, db, version$`},
 		{args: []string{strings.Repeat("y", 5000)}, want: `no command`},
 		{args: []string{"\x1b[2J"}, want: `no command`},
 		{args: []string{"db", "chekc"}, want: `no command "mailaudit db chekc"\n.*did you mean: mailaudit db check$`},
@@ -256,6 +256,8 @@ func misuses() []misuse {
 		{args: audit(), env: map[string]string{"MAILAUDIT_TIMEOUT": "soon"}, want: `MAILAUDIT_TIMEOUT does not take "soon"\n`},
 		{args: audit(), env: map[string]string{"MAILAUDIT_TIMEOUT": "-1s"}, want: `MAILAUDIT_TIMEOUT does not take "-1s"\n.*MAILAUDIT_TIMEOUT=2m$`},
 		{args: audit(), env: map[string]string{"MAILAUDIT_RESOLVER": "192.0.2.53,nonsense"}, want: `nonsense is not an IP address \(from MAILAUDIT_RESOLVER\)\n`},
+		{args: []string{"rejudge"}, want: `rejudge takes one run or one domain`},
+		{args: []string{"rejudge", "1", "-f", "yaml"}, want: `--format does not take "yaml"`},
 		{args: []string{"smtp"}, want: `smtp takes one server\n.*mailaudit smtp mail.example.org:587$`},
 		{args: []string{"smtp", "a.example", "b.example"}, want: `smtp takes one server`},
 		{args: []string{"smtp", "mail.example.org:smtp"}, want: `mail.example.org:smtp has no port that can be\n.*25, 587 and 465`},

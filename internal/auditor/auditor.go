@@ -189,6 +189,18 @@ func (a *Auditor) Compare(ctx context.Context, older, newer *audit.Run) (Result,
 	return out, nil
 }
 
+// Rejudge evaluates the facts of a stored run with today's rules, without the
+// network and without the store. The delta is against the stored judgement:
+// what it shows, the rules changed and not the domain.
+func Rejudge(run *audit.Run, version string) Result {
+	again := *run
+	again.Tool = audit.Tool{Version: version, Catalogue: rules.Version}
+	again.Findings = rules.Evaluate(&again.Snapshot)
+	again.Score = rules.Score(again.Findings)
+	prior := audit.Prior{Base: run, Verdicts: history(audit.Prior{}, run)}
+	return Result{Run: &again, Delta: audit.Compare(prior, &again, rules.Info()), History: history(prior, &again), Drain: func() {}}
+}
+
 // history says since when each verdict of a run holds.
 func history(prior audit.Prior, run *audit.Run) map[audit.Key]audit.Verdict {
 	out := map[audit.Key]audit.Verdict{}
