@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,7 +47,7 @@ func auditFlags() []cli.Flag {
 		&cli.StringFlag{Name: "fail-on", Value: "high", Usage: "exit 1 from this `SEVERITY` on: critical, high, medium, low, or never"},
 		&cli.BoolFlag{Name: "fail-on-new", Usage: "exit 1 only for faults that are new since the last run", DisableDefaultText: true},
 		&cli.StringFlag{Name: "on-unknown", Value: "ignore", Usage: "`WHAT` to do when something is unknown: ignore, or fail (exit 3)"},
-		formatFlag(), outputFlag(), dbFlag(),
+		runFormatFlag(), outputFlag(), clientFlag(), dbFlag(),
 		&cli.BoolFlag{Name: "no-save", Usage: "neither read nor write the history", DisableDefaultText: true},
 		&cli.StringFlag{Name: "tag", Usage: "a `WORD` to find the run by"},
 		&cli.StringFlag{Name: "vantage", Usage: "`NAME` of the place that is looked from (default: the host name)"},
@@ -186,7 +187,9 @@ func (p *program) auditOptions(c *cli.Context) (auditOptions, error) {
 		if note != "" {
 			notes = append(notes, note)
 		}
-		domains = append(domains, d)
+		if !slices.Contains(domains, d) {
+			domains = append(domains, d)
+		}
 	}
 	o, err := p.sharedOptions(c)
 	o.domains, o.notes = domains, notes

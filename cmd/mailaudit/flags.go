@@ -22,6 +22,15 @@ func formatFlag() cli.Flag {
 	return &cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "text", Usage: "output `FORMAT`: text or json"}
 }
 
+// runFormatFlag is the format of commands that show runs.
+func runFormatFlag() cli.Flag {
+	return &cli.StringFlag{Name: "format", Aliases: []string{"f"}, Value: "text", Usage: "output `FORMAT`: text, json, jsonl, md or html"}
+}
+
+func clientFlag() cli.Flag {
+	return &cli.StringFlag{Name: "client", Usage: "`NAME` of the client that Markdown and HTML reports are prepared for"}
+}
+
 func outputFlag() cli.Flag {
 	return &cli.StringSliceFlag{Name: "output", Aliases: []string{"o"}, Usage: "write `[FORMAT=]FILE` instead of standard output (repeatable)"}
 }
@@ -31,7 +40,7 @@ func colorFlag() cli.Flag {
 }
 
 func verboseFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show what passed as well, and each observation as it is made", DisableDefaultText: true}
+	return &cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show what passed as well; audit and smtp also tell each observation as it is made", DisableDefaultText: true}
 }
 
 // flagError is a value that a flag does not take, or values of several that

@@ -37,7 +37,7 @@ func (p *program) showCommand() *cli.Command {
 mailaudit show example.org
 mailaudit show 42 -v
 mailaudit show 42 -f json`,
-		Flags:  []cli.Flag{formatFlag(), outputFlag(), dbFlag(), verboseFlag(), colorFlag()},
+		Flags:  []cli.Flag{runFormatFlag(), outputFlag(), clientFlag(), dbFlag(), verboseFlag(), colorFlag()},
 		Action: p.show,
 	}
 }
@@ -270,6 +270,9 @@ func (p *program) diffRuns(ctx context.Context, a *auditor.Auditor, db *store.DB
 		newer, err := findRun(ctx, db, args[1])
 		if err != nil {
 			return auditor.Result{}, err
+		}
+		if older.ID > newer.ID { // what changed is told forwards in time
+			older, newer = newer, older
 		}
 		return a.Compare(ctx, older, newer)
 	}

@@ -22,31 +22,50 @@ type output struct {
 	color   bool // on standard output
 	verbose bool
 	live    bool // progress on standard error
+	client  string
 }
 
 // outputFile is one -o flag.
 type outputFile struct{ format, path string }
 
+// formats are those of lists; a run can be shown in more of them.
 func formats() []string { return []string{"text", "json"} }
 
+func runFormats() []string { return []string{"text", "json", "jsonl", "md", "html"} }
+
+// formatOf is the format that the name of a file speaks of, or otherwise.
+func formatOf(path, otherwise string) string {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".json":
+		return "json"
+	case ".jsonl", ".ndjson":
+		return "jsonl"
+	case ".txt":
+		return "text"
+	case ".md", ".markdown":
+		return "md"
+	case ".html", ".htm":
+		return "html"
+	}
+	return otherwise
+}
+
 func (p *program) readOutput(c *cli.Context) (output, error) {
-	o := output{format: c.String("format"), verbose: c.Bool("verbose")}
-	err := oneOf("format", o.format, formats()...)
+	o := output{format: c.String("format"), verbose: c.Bool("verbose"), client: c.String("client")}
+	err := oneOf("format", o.format, runFormats()...)
+	if err == nil {
+		err = word("client", o.client)
+	}
 	if err != nil {
 		return o, err
 	}
 	for _, word := range c.StringSlice("output") {
-		f := outputFile{format: o.format, path: word}
+		f := outputFile{format: formatOf(word, o.format), path: word}
 		format, path, named := strings.Cut(word, "=")
-		switch {
-		case named:
+		if named {
 			f = outputFile{format, path}
-		case strings.HasSuffix(word, ".json"):
-			f.format = "json"
-		case strings.HasSuffix(word, ".txt"):
-			f.format = "text"
 		}
-		err := oneOf("output", f.format, formats()...)
+		err := oneOf("output", f.format, runFormats()...)
 		if err != nil {
 			return o, err
 		}
@@ -56,8 +75,32 @@ func (p *program) readOutput(c *cli.Context) (output, error) {
 		o.files = append(o.files, f)
 	}
 	o.color, err = p.wantsColor(c.String("color"), p.out)
-	o.live = o.verbose || isTerminal(p.err)
+	o.live = o.verbose || isTerminal(p.err) && p.env("TERM") != "dumb"
+	if err == nil {
+		err = p.spareHistory(c, o.files)
+	}
 	return o, err
+}
+
+// spareHistory refuses to write a report over the history.
+func (p *program) spareHistory(c *cli.Context, files []outputFile) error {
+	db, err := p.dbPath(c)
+	if err != nil {
+		return nil // whoever needs the history says so
+	}
+	for _, f := range files {
+		target, err := os.Stat(f.path)
+		if err != nil {
+			continue // a file that does not exist is nobody's history
+		}
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			own, err := os.Stat(db + suffix)
+			if err == nil && os.SameFile(target, own) {
+				return &flagError{[]string{"output"}, &audit.InputError{Problem: f.path + " is the history: a report would destroy it", Hint: "write the report to another file"}}
+			}
+		}
+	}
+	return nil
 }
 
 // wantsColor decides for one stream. https://no-color.org: a NO_COLOR that is
@@ -88,7 +131,7 @@ func (p *program) print(o output, entries []report.Entry, quiet bool) error {
 	}
 	var failed error
 	for _, f := range o.files {
-		err := writeFile(f.path, func(w io.Writer) error { return render(w, f.format, entries, report.TextOptions{Verbose: o.verbose}) })
+		err := writeFile(f.path, func(w io.Writer) error { return o.render(w, f.format, entries, false) })
 		if err != nil {
 			failed = &outputError{f.path, err}
 		}
@@ -96,7 +139,7 @@ func (p *program) print(o output, entries []report.Entry, quiet bool) error {
 	if len(o.files) > 0 && failed == nil {
 		return nil
 	}
-	err := render(p.out, o.format, entries, report.TextOptions{Color: o.color, Verbose: o.verbose})
+	err := o.render(p.out, o.format, entries, o.color)
 	if err != nil {
 		return &outputError{"standard output", err}
 	}
@@ -115,18 +158,36 @@ func noisy(entries []report.Entry) []report.Entry {
 	return out
 }
 
-func render(w io.Writer, format string, entries []report.Entry, o report.TextOptions) error {
-	if format == "json" {
-		return report.JSON(w, entries)
+// render writes runs in one format.
+func (o output) render(w io.Writer, format string, entries []report.Entry, color bool) error {
+	var models []report.Model
+	for _, e := range entries {
+		models = append(models, report.Build(e.Run, e.Delta, e.History))
 	}
-	for i, e := range entries {
+	switch format {
+	case "json":
+		return report.JSON(w, entries)
+	case "jsonl":
+		for _, e := range entries {
+			err := report.JSONLines(w, e)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	case "md":
+		return report.Markdown(w, models, report.MarkdownOptions{Client: o.client})
+	case "html":
+		return report.HTML(w, models, report.HTMLOptions{Client: o.client})
+	}
+	for i, m := range models {
 		if i > 0 {
 			_, err := fmt.Fprint(w, "\n"+strings.Repeat("=", report.Width)+"\n\n")
 			if err != nil {
 				return err
 			}
 		}
-		err := report.Text(w, report.Build(e.Run, e.Delta, e.History), o)
+		err := report.Text(w, m, report.TextOptions{Color: color, Verbose: o.verbose})
 		if err != nil {
 			return err
 		}
@@ -134,10 +195,19 @@ func render(w io.Writer, format string, entries []report.Entry, o report.TextOpt
 	return nil
 }
 
-// writeFile replaces a file as a whole or not at all. What is no regular file
-// (a device, a pipe) is written to as it is.
+// writeFile replaces a file as a whole or not at all, keeping its mode; a link
+// is followed. What is no regular file (a device, a pipe) is written to as it
+// is.
 func writeFile(path string, write func(io.Writer) error) error {
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		path = real
+	}
+	mode := os.FileMode(0o600) // a report says what is wrong with somebody's mail
 	info, err := os.Stat(path)
+	if err == nil {
+		mode = info.Mode().Perm()
+	}
 	if err == nil && !info.Mode().IsRegular() {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
@@ -149,7 +219,7 @@ func writeFile(path string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	err = firstError(write(f), f.Chmod(0o644), f.Close())
+	err = firstError(write(f), f.Chmod(mode), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}

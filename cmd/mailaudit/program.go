@@ -142,7 +142,7 @@ func (p *program) app() *cli.App {
 		Flags:                     []cli.Flag{&cli.BoolFlag{Name: "version", Usage: "print the version and exit", DisableDefaultText: true}},
 		Action:                    p.version, // without a flag normalize has seen a call for help
 		Commands: []*cli.Command{
-			p.auditCommand(), p.smtpCommand(), p.runsCommand(), p.showCommand(), p.diffCommand(), p.rejudgeCommand(),
+			p.auditCommand(), p.smtpCommand(), p.runsCommand(), p.showCommand(), p.diffCommand(), p.reportCommand(), p.rejudgeCommand(),
 			p.explainCommand(), p.rulesCommand(), p.dbCommand(), p.versionCommand(),
 		},
 	}

@@ -15,7 +15,7 @@ func (p *program) rejudgeCommand() *cli.Command {
 		Name: "rejudge", Usage: "judge a stored run by today's rules, without the network", ArgsUsage: "RUN|DOMAIN",
 		Description: `mailaudit rejudge 42
 mailaudit rejudge example.org -f json`,
-		Flags:  []cli.Flag{formatFlag(), outputFlag(), dbFlag(), verboseFlag(), colorFlag()},
+		Flags:  []cli.Flag{runFormatFlag(), outputFlag(), clientFlag(), dbFlag(), verboseFlag(), colorFlag()},
 		Action: p.rejudge,
 	}
 }

@@ -228,7 +228,9 @@ func checkFindings(t *testing.T, w *lab.World, r lab.Run, db string) {
 	slices.Sort(got)
 	slices.Sort(want)
 	for _, g := range got {
-		if !slices.Contains(want, g) {
+		// Facts worth knowing may be listed and need not: every rule of that kind
+		// would change every world.
+		if !slices.Contains(want, g) && !strings.HasSuffix(g, " fail info") {
 			t.Errorf("%s:%d: not listed: %s", w.Name, r.Line, g)
 		}
 	}

@@ -66,6 +66,7 @@ const (
 	Deadline     Code = "deadline"         // the time of this audit ran out
 	Interrupted  Code = "interrupted"      // the user stopped the run
 	Bug          Code = "bug"              // a rule or collector failed; always our fault
+	Filtered     Code = "filtered"         // the resolver says that it answered in place of the domain
 	ResolverDown Code = "resolver-down"    // none of our resolvers answers anything
 	LocalError   Code = "local-error"      // our own system failed: no sockets, no memory
 	NotLearned   Code = "not-learned"      // what this question depends on is itself unknown

@@ -66,7 +66,11 @@ func Addresses(ctx context.Context, a Asker, name audit.DNSName, ip6 bool) (audi
 		qtype = dns.TypeAAAA
 	}
 	answer := a.Ask(ctx, name, qtype)
-	return resolve.Observe(answer, addresses), resolve.Alias(answer)
+	o := resolve.Observe(answer, addresses)
+	if o.State == audit.Seen && len(o.Value) == 0 {
+		o = audit.None[[]netip.Addr](audit.NoData, "only addresses that our own resolver made up for IPv4 hosts (DNS64, RFC 6147)", o.Via)
+	}
+	return o, resolve.Alias(answer)
 }
 
 func addresses(rrs []dns.RR) []netip.Addr {
@@ -81,12 +85,17 @@ func addresses(rrs []dns.RR) []netip.Addr {
 			// An IPv4-mapped AAAA stays what it is: that is worth a finding.
 			addr, ok = netip.AddrFromSlice(r.AAAA.To16())
 		}
-		if ok {
+		if ok && !dns64().Contains(addr) {
 			out = append(out, addr)
 		}
 	}
 	return out
 }
+
+// dns64 is the prefix of addresses that a resolver on an IPv6-only network
+// makes up for IPv4 hosts (RFC 6052 section 2.1): they say where we are, not
+// what the domain publishes.
+func dns64() netip.Prefix { return netip.MustParsePrefix("64:ff9b::/96") }
 
 // Alias joins what the A and the AAAA question said about aliases: either one
 // settles it, since both follow the same CNAME records (RFC 1034 section 3.6.2).

@@ -16,8 +16,9 @@ type History map[audit.Key]audit.Verdict
 func Build(run *audit.Run, delta *audit.Delta, history History) Model {
 	s := run.Snapshot
 	m := Model{
-		Target: run.Target, Unicode: s.Domain.Unicode(), Run: run.ID, State: run.State, Started: run.Started.UTC(),
-		Vantage: s.Vantage.Name, Tag: run.Tag, Coverage: run.Score.Coverage,
+		Kind: run.Kind, Target: run.Target, Unicode: s.Domain.Unicode(), Run: run.ID, State: run.State, Started: run.Started.UTC(),
+		Vantage: s.Vantage.Name, HELO: s.Vantage.HELO, Tag: run.Tag, Coverage: run.Score.Coverage,
+		Scope: scopeFields(s.Scope), Tool: run.Tool,
 	}
 	var fails, notes, passes []audit.Finding
 	for _, f := range run.Findings {
@@ -42,7 +43,10 @@ func Build(run *audit.Run, delta *audit.Delta, history History) Model {
 	m.Axes = axisLines(run)
 	m.Since = since(run, delta, history)
 	m.Headline = headline(run, m)
-	m.Foot = foot(run)
+	m.Result = result(run, m)
+	m.Traffic = traffic(run)
+	m.Proves, m.Limits = proves(run), limits(run, m)
+	m.Facts, m.Repeat = tables(run), repeats(run)
 	m.Next = next(run, m)
 	return m
 }
@@ -69,7 +73,7 @@ func axisLines(run *audit.Run) []AxisLine {
 		if !counted || a.Pass+a.Fail+a.Unknown == 0 {
 			continue
 		}
-		line := AxisLine{Name: axis, Coverage: a.Coverage, Unknown: a.Unknown, Provisional: a.Provisional}
+		line := AxisLine{Name: axis, Question: question(axis), Coverage: a.Coverage, Unknown: a.Unknown, Provisional: a.Provisional}
 		for _, sev := range audit.Severities() {
 			n := fails[axis][sev]
 			if n > 0 && sev != audit.Info {
@@ -88,7 +92,11 @@ func next(run *audit.Run, m Model) []Next {
 		out = append(out, Next{"why, and where it is written", "mailaudit explain " + string(m.Fails[0].Rule)})
 	}
 	if run.State != audit.Complete && run.Target != "" {
-		out = append(out, Next{"once more, to the end", "mailaudit audit " + run.Target})
+		command := "mailaudit audit "
+		if run.Kind == audit.KindSMTP {
+			command = "mailaudit smtp "
+		}
+		out = append(out, Next{"once more, to the end", command + audit.ShellQuote(run.Target)})
 	}
 	if run.ID > 0 && m.Passed > 0 {
 		out = append(out, Next{"with all that passed", fmt.Sprintf("mailaudit show %d -v", run.ID)})

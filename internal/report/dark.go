@@ -211,15 +211,19 @@ func ownSide(run *audit.Run) *OwnSide {
 		return nil
 	}
 	out := c.words()
-	out.Steps = []Next{
+	steps := []Next{
 		{Why: "run mailaudit where port 25 is open: on the mail server itself, or on a server of yours"},
 		{Why: "ask the provider of this network to open port 25 outwards"},
 		{Why: "does any mail server answer from here? Try one of somebody else", Command: "nc -w 10 HOST 25"},
-		{Why: "without SMTP, from here", Command: "mailaudit audit --passive " + run.Target},
+		{Why: "without SMTP, from here", Command: "mailaudit audit --passive " + audit.ShellQuote(run.Target)},
 	}
 	if c.silent+c.local == 0 {
-		out.Steps = []Next{{Why: "run mailaudit on a network that has a way there (with IPv6, if that is what is missing)"}, out.Steps[3]}
+		steps = []Next{{Why: "run mailaudit on a network that has a way there (with IPv6, if that is what is missing)"}, steps[3]}
 	}
+	if run.Kind == audit.KindSMTP { // which was asked for SMTP, and knows no domain
+		steps = steps[:len(steps)-1]
+	}
+	out.Steps = steps
 	return out
 }
 
@@ -228,18 +232,18 @@ func (c connects) words() *OwnSide {
 	n := plural(len(c.addrs), "address")
 	switch {
 	case c.local > 0 && c.silent == 0:
-		return &OwnSide{Title: "IT IS THIS MACHINE, NOT THEM",
+		return &OwnSide{Title: "It is this machine, not them",
 			Text: "This system does not permit connections to port 25 (a local firewall, for example). Nothing is known about the mail servers themselves."}
 	case c.silent == 0:
-		return &OwnSide{Title: "IT IS YOUR NETWORK, NOT THEM",
+		return &OwnSide{Title: "It is your network, not them",
 			Text: fmt.Sprintf("There is no way from here to %s of the mail servers (no IPv6 here, for example). Nothing is known about the mail servers themselves.", n)}
 	case len(c.addrs) == 1:
-		return &OwnSide{Title: "IT MAY BE YOUR NETWORK, NOT THEM",
+		return &OwnSide{Title: "It may be your network, not them",
 			Text: "The only address does not answer on port 25. Either it is silent to everybody, or port 25 is blocked where mailaudit runs. " + common}
 	}
 	text := fmt.Sprintf("Port 25 is probably blocked where mailaudit runs: none of the %s of the mail servers answers on it", n)
 	if c.cut > 0 {
 		text += fmt.Sprintf(", and to %d there is no way from here at all", c.cut)
 	}
-	return &OwnSide{Title: "IT IS PROBABLY YOUR NETWORK, NOT THEM", Text: text + ". " + common}
+	return &OwnSide{Title: "It is probably your network, not them", Text: text + ". " + common}
 }

@@ -70,6 +70,9 @@ func inputs(t testing.TB) []string {
 	return files
 }
 
+// goldenClient is the client of golden documents.
+const goldenClient = "Müller & Söhne GmbH"
+
 // renderers by the end of the name of a golden file. The first that fits is
 // meant.
 func renderers() []struct {
@@ -95,6 +98,21 @@ func renderers() []struct {
 			return b.String(), err
 		}},
 		{".txt", text(TextOptions{})},
+		{".md", func(e Entry) (string, error) {
+			var b bytes.Buffer
+			err := Markdown(&b, []Model{Build(e.Run, e.Delta, e.History)}, MarkdownOptions{Client: goldenClient})
+			return b.String(), err
+		}},
+		{".html", func(e Entry) (string, error) {
+			var b bytes.Buffer
+			err := HTML(&b, []Model{Build(e.Run, e.Delta, e.History)}, HTMLOptions{Client: goldenClient})
+			return b.String(), err
+		}},
+		{".jsonl", func(e Entry) (string, error) {
+			var b bytes.Buffer
+			err := JSONLines(&b, e)
+			return b.String(), err
+		}},
 		{".out.json", func(e Entry) (string, error) {
 			var b bytes.Buffer
 			err := JSON(&b, []Entry{e})
@@ -222,6 +240,17 @@ func TestGoldenLists(t *testing.T) {
 			compare(t, filepath.Join("testdata", "lists", c.golden+".txt"), b.String())
 		})
 	}
+}
+
+// TestGoldenSeveral does the same for several reports in one document.
+func TestGoldenSeveral(t *testing.T) {
+	var models []Model
+	for _, name := range []string{"drift", "nullmx", "dark"} {
+		e := load(t, "testdata/"+name+".json")
+		models = append(models, Build(e.Run, e.Delta, e.History))
+	}
+	compare(t, filepath.Join("testdata", "lists", "several.md"), renderMarkdown(t, MarkdownOptions{Client: goldenClient}, models...))
+	compare(t, filepath.Join("testdata", "lists", "several.html"), renderHTML(t, HTMLOptions{Client: goldenClient}, models...))
 }
 
 // TestInputsHaveAll keeps the inputs from losing what they are there for.

@@ -193,12 +193,17 @@ const likewise = "and so for the others"
 // several is "a", "a and b", "a, b and c", "a, b, c and 5 more".
 func several(words []string) string {
 	const most = 3
-	last := len(words) - 1
-	switch {
-	case last <= 0:
-		return strings.Join(words, "")
-	case len(words) > most+1:
+	if len(words) > most+1 {
 		return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), len(words)-most)
+	}
+	return enumerated(words)
+}
+
+// enumerated is "a", "a and b", "a, b and c", however many.
+func enumerated(words []string) string {
+	last := len(words) - 1
+	if last <= 0 {
+		return strings.Join(words, "")
 	}
 	return strings.Join(words[:last], ", ") + " and " + words[last]
 }

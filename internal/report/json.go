@@ -102,6 +102,19 @@ func JSON(w io.Writer, entries []Entry) error {
 	return err
 }
 
+// JSONLines writes one run as one line of JSON: the element of "runs" in the
+// document that JSON writes, with the same escapes. Lines can be written as the
+// runs end, and read one by one. The error is the writer's.
+func JSONLines(w io.Writer, e Entry) error {
+	var b bytes.Buffer
+	err := json.NewEncoder(&b).Encode(toJSON(e))
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(escapeUnseen(b.Bytes()))
+	return err
+}
+
 // escapeUnseen writes the characters that Screen would not let through as JSON
 // escapes. encoding/json itself escapes only those below 0x20: DEL, the C1
 // controls and what turns the direction of writing pass it. All of them can

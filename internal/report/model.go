@@ -17,13 +17,19 @@ import (
 
 // Model is a report before layout.
 type Model struct {
+	Kind    audit.Kind
 	Target  string
 	Unicode string // the target in U-labels; empty when that adds nothing
 	Run     int64  // 0: not stored
 	State   audit.RunState
 	Started time.Time // UTC
 	Vantage string
+	HELO    string // the name given in EHLO; empty when nothing was connected to
 	Tag     string
+	Scope   []Field // what was looked at
+	Tool    audit.Tool
+	// Result is the report in a few words, for a list of reports.
+	Result string
 	// Headline is the answer in two or three sentences.
 	Headline []string
 	OwnSide  *OwnSide // nil: nothing speaks for a cause on our own side
@@ -37,8 +43,54 @@ type Model struct {
 	Passes   []Item
 	Passed   int // findings, not items
 	NA       int
-	Foot     []string // what the run did to others, and what its result does not prove
+	Traffic  string   // what the run did to others; empty: not known
+	Proves   []string // what the result proves; clauses
+	Limits   []string // what it does not prove; clauses
+	Facts    []Table  // what was observed, for looking up
+	Repeat   []Repeat // the same by hand
 	Next     []Next   // worth typing now
+}
+
+// Field is a line of a title block.
+type Field struct {
+	Name string
+	Cell Cell
+}
+
+// Table is facts of one kind. The first cell of a row is its heading.
+type Table struct {
+	Title string
+	Head  []string
+	Rows  [][]Cell
+	// Note is what there is to say instead of rows, or before them.
+	Note Cell
+	// Server: one of several alike, the title is its endpoint.
+	Server bool
+}
+
+// Cell is a fact, a line for each of its parts.
+type Cell struct {
+	Kind  CellKind
+	Lines []string
+}
+
+// CellKind says whose words a cell holds, because renderers quote those of
+// others.
+type CellKind string
+
+// The kinds of cells.
+const (
+	CellWords CellKind = ""     // ours
+	CellCode  CellKind = "code" // names, addresses, and what servers said
+	CellNone  CellKind = "none" // ours: there is none, or it was not asked
+	CellDark  CellKind = "dark" // ours: why it is not known
+)
+
+// Repeat is commands that repeat observations of one kind, each a line that
+// can be pasted into a shell.
+type Repeat struct {
+	What     string
+	Commands []string
 }
 
 // OwnSide says that what went dark did so, probably, where mailaudit runs.
@@ -57,6 +109,7 @@ type Next struct {
 // AxisLine is the state of one axis.
 type AxisLine struct {
 	Name     audit.Axis
+	Question string  // what it answers
 	Counts   []Count // of fails, worst first
 	Coverage int
 	Unknown  int

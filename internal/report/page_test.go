@@ -227,9 +227,12 @@ func TestWriterFails(t *testing.T) {
 	m := Build(e.Run, e.Delta, e.History)
 	for room := 0; room < 3000; room += 300 {
 		for name, err := range map[string]error{
-			"Text": Text(&limitedWriter{room}, m, TextOptions{}),
-			"JSON": JSON(&limitedWriter{room}, []Entry{e}),
-			"Runs": Runs(&limitedWriter{room / 30}, []RunLine{{Target: strings.Repeat("x", 200)}}, false),
+			"Text":      Text(&limitedWriter{room}, m, TextOptions{}),
+			"JSON":      JSON(&limitedWriter{room}, []Entry{e}),
+			"JSONLines": JSONLines(&limitedWriter{room}, e),
+			"Markdown":  Markdown(&limitedWriter{room}, []Model{m}, MarkdownOptions{}),
+			"HTML":      HTML(&limitedWriter{room}, []Model{m}, HTMLOptions{}),
+			"Runs":      Runs(&limitedWriter{room / 30}, []RunLine{{Target: strings.Repeat("x", 200)}}, false),
 		} {
 			if !errors.Is(err, errFull) {
 				t.Errorf("%s with room for %d bytes: %v", name, room, err)

@@ -17,6 +17,12 @@ const schemaFile = "../../docs/schema.json"
 
 func compileSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
+	return compileSchemaAt(t, "schema.json")
+}
+
+// compileSchemaAt compiles one definition of the schema.
+func compileSchemaAt(t *testing.T, where string) *jsonschema.Schema {
+	t.Helper()
 	data, err := os.ReadFile(schemaFile)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +38,7 @@ func compileSchema(t *testing.T) *jsonschema.Schema {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.Compile("schema.json")
+	s, err := c.Compile(where)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func Text(w io.Writer, m Model, o TextOptions) error {
 	}
 	p.unknown(m, o.Verbose)
 	p.good(m, o.Verbose)
-	p.foot(m)
+	p.foot(m, o.Verbose)
 	return p.err
 }
 
@@ -79,7 +79,7 @@ func (p *page) ownSide(o *OwnSide) {
 	if o == nil {
 		return
 	}
-	p.title(o.Title)
+	p.title(strings.ToUpper(o.Title))
 	p.hang("  ", o.Text)
 	for i, s := range o.Steps {
 		lead := fmt.Sprintf("  %d  ", i+1)
@@ -97,17 +97,7 @@ func (p *page) axes(m Model) {
 		p.line("")
 	}
 	for _, a := range m.Axes {
-		var words []string
-		for _, c := range a.Counts {
-			words = append(words, fmt.Sprintf("%d %s", c.N, c.Severity))
-		}
-		if len(words) == 0 && a.Coverage == 0 {
-			words = append(words, "nothing seen")
-		} else if len(words) == 0 {
-			words = append(words, "no faults")
-		}
-		name := string(a.Name)
-		l := "  " + pad(strings.ToUpper(name[:1])+name[1:], 13) + pad(strings.Join(words, ", "), 32) +
+		l := "  " + pad(a.title(), 13) + pad(a.faults(), 32) +
 			fmt.Sprintf("seen %3d %%", a.Coverage)
 		if a.Unknown > 0 {
 			l += fmt.Sprintf("  %d unknown", a.Unknown)
@@ -149,12 +139,8 @@ func (p *page) item(number string, it Item, verbose bool) {
 // said writes a sentence and the subjects that it does not name.
 func (p *page) said(lead string, s Said, verbose bool) {
 	p.hangColored(lead, colText, s.Text)
-	switch {
-	case s.Named && len(s.Subjects) > 1:
-		p.listed("Also", s.Subjects[1:], limit(maxListed, verbose))
-	case !s.Named:
-		p.listed("At", s.Subjects, limit(maxListed, verbose))
-	}
+	how, others := s.others()
+	p.listed(how, others, limit(maxListed, verbose))
 }
 
 // label is the beginning of a line inside an item.
@@ -253,8 +239,7 @@ func (p *page) unknown(m Model, verbose bool) {
 	if len(m.Unknown) == 0 {
 		return
 	}
-	p.title(fmt.Sprintf("NOT KNOWN (%s, %s), none of it counted against you",
-		plural(m.Unseen, "check"), plural(len(m.Unknown), "cause")))
+	p.title(fmt.Sprintf("NOT KNOWN (%s), none of it counted against you", m.darkTitle()))
 	for _, d := range m.Unknown {
 		p.line("")
 		p.hang(pad("   ?", colText), d.Text)
@@ -281,21 +266,12 @@ func waiting(d Dark) string {
 }
 
 func (p *page) good(m Model, verbose bool) {
-	text := plural(m.Passed, "check") + " passed"
-	switch {
-	case m.Passed == 0:
-		text = "no check passed"
-	case !verbose:
-		text += " (-v shows them)"
-	}
-	switch {
-	case m.NA == 1:
-		text += ", 1 does not apply"
-	case m.NA > 1:
-		text += fmt.Sprintf(", %d do not apply", m.NA)
+	more := ""
+	if !verbose {
+		more = " (-v shows them)"
 	}
 	p.line("")
-	p.line(p.paint(bold, "GOOD") + "  " + text)
+	p.line(p.paint(bold, "GOOD") + "  " + m.good(more))
 	if !verbose {
 		return
 	}
@@ -305,22 +281,5 @@ func (p *page) good(m Model, verbose bool) {
 		for _, s := range it.Said {
 			p.said(pad("", colText), s, verbose)
 		}
-	}
-}
-
-func (p *page) foot(m Model) {
-	p.line("")
-	p.hang("", strings.Join(m.Foot, " "))
-	if len(m.Next) > 0 {
-		p.line("")
-	}
-	column := 0
-	for _, n := range m.Next {
-		column = max(column, min(columns(n.Command)+9, 50))
-	}
-	lead := "next  "
-	for _, n := range m.Next {
-		p.beside(lead+n.Command, column, n.Why)
-		lead = "      "
 	}
 }

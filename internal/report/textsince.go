@@ -14,48 +14,24 @@ func (p *page) since(s *Since) {
 	if s == nil {
 		return
 	}
-	notes := []string{s.Base.Started.Format("2 Jan 2006 15:04"), "same vantage", "same rules"}
-	if s.OtherVantage {
-		notes[1] = "seen from " + s.Base.Vantage
-	}
-	if s.OtherRules {
-		notes[2] = "other rules"
-	}
-	if len(s.Only) > 0 {
-		var areas []string
-		for _, a := range s.Only {
-			areas = append(areas, string(a))
-		}
-		notes = append(notes, "only "+strings.Join(areas, ", "))
-	}
 	p.line("")
 	lead := fmt.Sprintf("SINCE run %d", s.Base.ID)
-	p.hangColored(p.paint(bold, lead)+" ", columns(lead)+1, "("+strings.Join(notes, ", ")+")")
-	switch {
-	case s.Nothing:
-		p.line("  nothing can be compared: the two runs looked at different areas")
-	case len(s.Lines) == 0:
-		p.line("  nothing changed")
+	p.hangColored(p.paint(bold, lead)+" ", columns(lead)+1, "("+strings.Join(s.notes(), ", ")+")")
+	if s.silence() != "" {
+		p.line("  " + s.silence())
 	}
 	for _, l := range s.Lines {
 		p.sinceLine(l)
 	}
-	switch {
-	case s.Still > 0 && !s.StillSince.IsZero():
-		p.hang(sinceLabel("still"), fmt.Sprintf("%s, the oldest since %s", plural(s.Still, "fault"), s.StillSince.Format("2 Jan 2006")))
-	case s.Still > 0:
-		p.line(sinceLabel("still") + plural(s.Still, "fault"))
+	if s.goesOn() != "" {
+		p.hang(sinceLabel("still"), s.goesOn())
 	}
 }
 
 func sinceLabel(word string) string { return "  " + pad(word, colSince-2) }
 
 func (p *page) sinceLine(l SinceLine) {
-	word := string(l.Class)
-	if l.Class == audit.Same {
-		word = "changed"
-	}
-	lead := pad(clip(word, colSince-3), colSince-2)
+	lead := pad(clip(l.word(), colSince-3), colSince-2)
 	switch l.Class {
 	case audit.Broken:
 		lead = p.paint(red, lead)

@@ -92,6 +92,8 @@ func serverSentence(run *audit.Run) string {
 		return fmt.Sprintf("Mail for %s goes to %s; there was nothing to connect to.", run.Target, hosts)
 	case t.tried == 0:
 		return fmt.Sprintf("Mail for %s goes to %s.", run.Target, hosts)
+	case t.up == t.tried && run.Kind == audit.KindSMTP: // HOST:PORT is the server
+		return fmt.Sprintf("%s answers, on %s.", run.Target, plural(t.tried, "address"))
 	case t.up == t.tried:
 		return fmt.Sprintf("The mail servers of %s answer, on %s.", run.Target, plural(t.tried, "address"))
 	case t.tried == 1:
@@ -153,29 +155,6 @@ func (t tally) rest() string {
 		}
 	}
 	return strings.Join(out, ", ")
-}
-
-// foot says what a run did to others, and what its result does not prove.
-func foot(run *audit.Run) []string {
-	t, connected := run.Sidecar.Traffic, len(run.Snapshot.Facts.SMTP) > 0
-	var out []string
-	switch {
-	case t == audit.Traffic{}:
-	case t.Connections == 0:
-		out = append(out, fmt.Sprintf("This run asked %s and connected to no mail server.", plural(t.Questions, "DNS question")))
-	default:
-		out = append(out, fmt.Sprintf("This run asked %s and opened %s to %s. It sent no mail, named no recipient and tried no password.",
-			plural(t.Questions, "DNS question"), plural(t.Connections, "connection"), plural(t.Addresses, "address")))
-	}
-	const others = "that other networks see the same (servers treat sources differently: reputation, rate, allow lists)"
-	switch {
-	case run.Snapshot.Scope.Passive:
-		return append(out, "What it cannot prove: anything about the servers themselves (--passive asks DNS alone), and "+others+".")
-	case !connected:
-		return append(out, "What it cannot prove: "+others+".")
-	}
-	return append(out, "What it cannot prove: that a message is accepted or reaches an inbox, and "+others+".",
-		"STARTTLS on offer protects against listeners, not against someone who can remove the offer.")
 }
 
 // plural is "1 check", "2 checks".

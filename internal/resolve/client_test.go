@@ -499,7 +499,7 @@ func TestExtendedErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		many := make([]uint16, 50)
 		for i := range many {
-			many[i] = uint16(i)
+			many[i] = uint16(100 + i) // no code that says the answer is the resolver's own
 		}
 		c := client(t, newFakeNet(map[string]behaviour{a53: inTurn(ede(2, 9), ede(3, many...))}), nil, a53)
 		a := c.Ask(t.Context(), "example.org", dns.TypeA)
@@ -507,6 +507,28 @@ func TestExtendedErrors(t *testing.T) {
 			t.Errorf("%q with EDE %v, want %d of the answer that decided", a.State, a.EDE, maxEDE)
 		}
 	})
+}
+
+// What a resolver declares to be its own answer says nothing about the domain
+// (RFC 8914), whether it looks like records or like NXDOMAIN.
+func TestAnswersInPlace(t *testing.T) {
+	for _, rcode := range []int{0, 3} {
+		for _, code := range []uint16{4, 15, 16, 17} {
+			synctest.Test(t, func(t *testing.T) {
+				own := func(r *received) {
+					m := message(r, rcode, "ra")
+					m.SetEdns0(1232, false)
+					m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_EDE{InfoCode: code})
+					r.send(pack(m))
+				}
+				c := client(t, newFakeNet(map[string]behaviour{a53: own}), nil, a53)
+				a := c.Ask(t.Context(), "example.org", dns.TypeA)
+				if a.State != audit.Unknown || a.Why.Code != audit.Filtered {
+					t.Errorf("rcode %d, EDE %d: %s %+v", rcode, code, a.State, a.Why)
+				}
+			})
+		}
+	}
 }
 
 func TestQueries(t *testing.T) {

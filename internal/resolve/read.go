@@ -66,7 +66,26 @@ func (q *question) read(packet []byte) (reply, bool) {
 		r = failed(m.Rcode)
 	}
 	r.ede, r.text = extendedErrors(m)
+	if r.state != audit.Unknown && inPlace(r.ede) {
+		return reply{
+			state: audit.Unknown, code: audit.Filtered, rcode: r.rcode, outcome: string(audit.Filtered), ede: r.ede, text: r.text,
+			did: "answered in place of the domain (it declares a block or a filter)",
+		}, true
+	}
 	return r, true
+}
+
+// inPlace reports whether a resolver declares that the answer is its own and
+// not the domain's (RFC 8914 sections 4.5 and 4.16 to 4.18): forged, blocked,
+// censored or filtered.
+func inPlace(ede []uint16) bool {
+	for _, code := range ede {
+		switch code {
+		case dns.ExtendedErrorCodeForgedAnswer, dns.ExtendedErrorCodeBlocked, dns.ExtendedErrorCodeCensored, dns.ExtendedErrorCodeFiltered:
+			return true
+		}
+	}
+	return false
 }
 
 // complete reports whether all the records are there that the header counts.

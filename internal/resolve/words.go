@@ -31,7 +31,7 @@ func loops(name audit.DNSName) audit.Reason {
 func weight(code audit.Code) int {
 	order := []audit.Code{
 		audit.LocalError, audit.LocalPolicy, audit.NoRoute, audit.Unreachable, audit.ConnRefused, audit.Closed, audit.Reset,
-		audit.TLSProtocol, audit.Untrusted, httpFailed, audit.Timeout, audit.Truncated, audit.DNSError, audit.FormErr, audit.DNSRefused, audit.Malformed, audit.ServFail,
+		audit.TLSProtocol, audit.Untrusted, httpFailed, audit.Timeout, audit.Truncated, audit.DNSError, audit.FormErr, audit.DNSRefused, audit.Malformed, audit.ServFail, audit.Filtered,
 	}
 	for i, c := range order {
 		if c == code {

@@ -28,7 +28,7 @@ func mxRules() []Rule {
 		After: []audit.RuleID{"mx.domain-nxdomain"},
 		Judge: judgeRoute,
 	}, {
-		ID: "mx.implicit", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.High},
+		ID: "mx.implicit", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Low,
 		Title: "Mail routing does not lean on the implicit MX",
 		Refs:  []Ref{{"RFC 5321", "5.1"}},
 		Why: "Without MX records mail goes to the address of the domain, which is mostly that of its web site. " +
@@ -80,6 +80,33 @@ func mxRules() []Rule {
 		Fix:   "Name the host that the alias leads to, or give the target A and AAAA records of its own.",
 		After: []audit.RuleID{"mx.target-not-public", "mx.target-unresolvable"},
 		Judge: judgeAlias,
+	}, {
+		ID: "mx.duplicate", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Info,
+		Title: "No mail host and no address is listed twice",
+		Refs:  []Ref{{"RFC 5321", "5.1"}},
+		Why: "Senders that reach nobody at the first record try the second, and knock at the same machine again. " +
+			"It looks like a spare server and is none.",
+		Fix:   "Keep one MX record for each server.",
+		After: []audit.RuleID{"mx.domain-nxdomain", "mx.no-route"},
+		Judge: judgeDuplicate,
+	}, {
+		ID: "mx.single-point", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Info,
+		Title: "Mail does not hang on one machine",
+		Refs:  []Ref{{"RFC 5321", "4.5.4.1"}},
+		Why: "With one mail host at one address, mail waits while it is down. That is no fault: senders keep trying for four to " +
+			"five days, and a second server that filters less well brings more spam than safety. It is worth knowing.",
+		Fix:   "Know how fast the machine can be replaced. A single name with several addresses is no single machine.",
+		After: []audit.RuleID{"mx.domain-nxdomain", "mx.no-route"},
+		Judge: judgeSinglePoint,
+	}, {
+		ID: "mx.no-ipv6", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Info,
+		Title: "At least one mail host has an IPv6 address",
+		Refs:  []Ref{{"RFC 6540", "2"}},
+		Why: "Nearly all senders have IPv4, so hardly any mail is lost today. Networks without it are coming, and the mail of " +
+			"those needs a gateway until then.",
+		Fix:   "Publish an AAAA record at a mail host once the server listens on IPv6.",
+		After: []audit.RuleID{"mx.domain-nxdomain", "mx.no-route"},
+		Judge: judgeNoIPv6,
 	}}
 }
 
@@ -158,33 +185,26 @@ func judgeImplicit(s *audit.Snapshot, r *Report) {
 		r.Pass(domain, "MX records say where mail goes", mxEvidence(s)...)
 		return
 	}
-	severity, detail := audit.Low, domain+" has no MX record; its own address is used"
-	host, _ := implicitHost(s)
-	ends := endpointsOf(s, host)
-	refused := 0
-	for _, e := range ends {
-		if e.Connect.State == audit.Absent {
-			refused++
-		}
-	}
-	if refused > 0 && refused == len(ends) {
-		severity, detail = audit.High, detail+", and nothing takes mail there"
-	}
-	r.Fail(domain, Fault{Severity: severity, Detail: detail, Evidence: mxEvidence(s), Fix: implicitFix(s, severity)})
+	r.Fail(domain, Fault{
+		Detail:   domain + " has no MX record; its own address is used",
+		Evidence: mxEvidence(s), Fix: implicitFix(s),
+	})
 }
 
 // implicitFix is a record where there is no doubt what it has to be. Nothing
 // can stand beside a CNAME (RFC 1034 3.6.2), so a domain that is an alias takes
 // no MX record of its own.
-func implicitFix(s *audit.Snapshot, severity audit.Severity) audit.Fix {
+func implicitFix(s *audit.Snapshot) audit.Fix {
 	domain := s.Domain.Name().FQDN()
-	switch {
-	case severity == audit.High:
-		return audit.Fix{Summary: "say that the domain takes no mail, or name the host that does", Steps: []string{
-			"if the domain takes no mail: publish " + domain + " MX 0 . (RFC 7505)",
-			"else publish an MX record with the name of the host that takes it",
-		}}
-	case s.Facts.MX.Alias.State != audit.Absent:
+	for _, e := range s.Facts.SMTP {
+		if e.Host == s.Domain.Name() && e.Connect.State == audit.Absent {
+			return audit.Fix{Summary: "say that the domain takes no mail, or name the host that does", Steps: []string{
+				"if the domain takes no mail: publish " + domain + " MX 0 . (RFC 7505)",
+				"else publish an MX record with the name of the host that takes it",
+			}}
+		}
+	}
+	if s.Facts.MX.Alias.State != audit.Absent {
 		return audit.Fix{Summary: "name the mail host", Steps: []string{
 			"publish the MX record at the name that " + domain + " is an alias of",
 			"or replace the CNAME at " + domain + " by A and AAAA records, and publish " + domain + " MX 10 " + domain + " beside them",

@@ -29,13 +29,34 @@ func rdnsRules() []Rule {
 		Fix:   "Publish the address at the name that its PTR gives, or have the PTR changed to a name that has the address.",
 		After: []audit.RuleID{"rdns.ptr-missing"},
 		Judge: judgeConfirmed,
+	}, {
+		ID: "rdns.generic-name", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Info, Range: []audit.Severity{audit.Medium},
+		Title: "The PTR name of a sending address does not look like a dial-up pool",
+		Refs: []Ref{
+			{"M3AAWG Sender Best Common Practices", "https://www.m3aawg.org/sites/default/files/document/M3AAWG_Senders_BCP_Ver3-2015-02.pdf"},
+			{"Spamhaus PBL", "https://www.spamhaus.org/blocklists/policy-blocklist/"},
+		},
+		Why: "A name made of the address itself, or with a word such as dyn, pool or dsl, is what access providers give to home " +
+			"connections, from which spam of infected machines comes. Many filters count it against the mail or refuse it.",
+		Fix:   "Have the PTR record changed to a name of your own for the mail server, and publish the address at that name.",
+		After: []audit.RuleID{"rdns.ptr-missing"},
+		Judge: judgeGeneric,
+	}, {
+		ID: "rdns.many-names", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Info, Range: []audit.Severity{audit.Low},
+		Title: "An address has a handful of PTR names at most",
+		Refs:  []Ref{{"RFC 2181", "10.2"}, {"RFC 7208", "4.6.4"}},
+		Why: "Several names are legal. But receivers look at some of them only, in an order that changes, and with many the answer " +
+			"does not fit into one packet any more; then the name that leads back to the address may be the one nobody looks at.",
+		Fix:   "Keep the one name by which the server goes. The domains that it serves need no PTR record.",
+		After: []audit.RuleID{"rdns.ptr-missing"},
+		Judge: judgeManyNames,
 	}}
 }
 
-// senderSeverity is high for an address known to send, info for others.
-func senderSeverity(rv audit.Reverse) audit.Severity {
-	if rv.Role == audit.RoleSender {
-		return audit.High
+// forRole is a severity for an address known to send, and info for others.
+func forRole(role audit.Role, sender audit.Severity) audit.Severity {
+	if role == audit.RoleSender {
+		return sender
 	}
 	return audit.Info
 }
@@ -54,7 +75,7 @@ func judgePTR(s *audit.Snapshot, r *Report) {
 			r.Pass(subject, "PTR "+list(names), Seen(rv.PTR.Via, texts(names)...))
 		default:
 			r.Fail(subject, Fault{
-				Severity: senderSeverity(rv),
+				Severity: forRole(rv.Role, audit.High),
 				Detail:   subject + " has no PTR record",
 				Evidence: []string{Seen(rv.PTR.Via, string(rv.PTR.Why.Code))},
 				Fix:      ptrFix(s, rv),
@@ -124,7 +145,7 @@ func judgeConfirmed(s *audit.Snapshot, r *Report) {
 			evidence = append(evidence, Seen(g.Vias[i], texts(set)...))
 		}
 		r.Fail(subject, Fault{
-			Severity: senderSeverity(rv),
+			Severity: forRole(rv.Role, audit.High),
 			Detail:   fmt.Sprintf("the PTR of %s says %s, which does not lead back to it", subject, list(names)),
 			Evidence: evidence,
 			Fix: audit.Fix{Summary: "make name and address agree", Steps: []string{

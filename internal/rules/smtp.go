@@ -18,12 +18,11 @@ const (
 func smtpRules() []Rule {
 	return []Rule{{
 		ID: "smtp.unreachable", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High,
-		Range: []audit.Severity{audit.Critical},
 		Title: "Every address of every MX answers on port 25",
 		Refs:  []Ref{{"RFC 5321", "4.5.4.1"}, {"RFC 5321", "5.1"}},
 		Why: "Senders that come to an address where nothing listens try the next one, and when none answers they keep the mail " +
-			"in their queue for some days and then bounce it. Only a refused connection is a fail: silence may be our own " +
-			"network, and is told as unknown.",
+			"in their queue for some days and then bounce it. Only a refusal is a fail, and only where another server could be reached: " +
+			"silence may be our own network, and is told as unknown.",
 		Fix:   "Start the mail server there or open its firewall; if the address is not meant to take mail, take it out of the name's records.",
 		Judge: judgeReachable,
 	}, {
@@ -62,14 +61,39 @@ func smtpRules() []Rule {
 		Fix:   "Switch SMTP inspection off in the firewall in front of the server (Cisco: no inspect esmtp), or upgrade the server.",
 		After: []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail"},
 		Judge: judgeEHLO,
+	}, {
+		ID: "smtp.ehlo-mangled", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Info, Range: []audit.Severity{audit.High},
+		Title: "Nothing on the way rewrites what the server says",
+		Refs:  []Ref{{"RFC 5321", "4.2"}, {"RFC 3207", "6"}},
+		Why: "Some firewalls overwrite the greeting with asterisks and the services that they do not know with the letter X. " +
+			"Where STARTTLS is among them (XXXXXXXA), all mail to the server travels in clear text, without anybody having decided that.",
+		Fix:   "Switch SMTP inspection off in the firewall in front of the server (Cisco: no inspect esmtp).",
+		After: []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail"},
+		Judge: judgeMangled,
+	}, {
+		ID: "smtp.xclient-offered", Axis: audit.Protection, Since: "0.1.0", Severity: audit.Medium,
+		Title: "XCLIENT and XFORWARD are not offered to strangers",
+		Refs:  []Ref{{"Postfix XCLIENT howto", "https://www.postfix.org/XCLIENT_README.html"}},
+		Why: "With XCLIENT a proxy tells the server from which address a connection really comes. Whoever may use it can claim any address, " +
+			"also one that is trusted to relay. Postfix offers it to the clients it is configured for only, so we may have come by such a way.",
+		Fix:   "Restrict both to the addresses of your own proxies (Postfix: smtpd_authorized_xclient_hosts, smtpd_authorized_xforward_hosts).",
+		After: []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail", "smtp.ehlo-refused"},
+		Judge: judgeXCLIENT,
+	}, {
+		ID: "smtp.version-disclosed", Axis: audit.Protection, Since: "0.1.0", Severity: audit.Info,
+		Title: "The greeting keeps the version of the software to itself",
+		Refs:  []Ref{{"RFC 5321", "7.5"}},
+		Why: "The version tells attackers which known holes to try first, and helps those who look for faults of delivery. " +
+			"The standard leaves the choice to the site; hiding it does not replace updates.",
+		Fix:   "Take the version out of the greeting, if you prefer so (Postfix: smtpd_banner = $myhostname ESMTP).",
+		After: []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail"},
+		Judge: judgeVersionDisclosed,
 	}}
 }
 
 func judgeReachable(s *audit.Snapshot, r *Report) {
-	all := 0
 	var refused []audit.Endpoint
 	endpoints(s, r, func(e audit.Endpoint) {
-		all++
 		_, present, ok := Need(r, e.Subject(), e.Connect)
 		switch {
 		case !ok:
@@ -80,12 +104,13 @@ func judgeReachable(s *audit.Snapshot, r *Report) {
 		}
 	})
 	for _, e := range refused {
-		severity := audit.High
-		if len(refused) == all {
-			severity = audit.Critical
+		if !wayOut(s, e) {
+			r.Unknown(e.Subject(), audit.Reason{Code: audit.EgressBlock,
+				Text: "the connection was refused, and nothing else was reached from here: a firewall on our side would look the same"},
+				Seen(e.Connect.Via, "connection refused, twice"))
+			continue
 		}
 		r.Fail(e.Subject(), Fault{
-			Severity: severity,
 			Detail:   fmt.Sprintf("%s refuses connections on port %d", netip.AddrPortFrom(e.Addr, e.Port), e.Port),
 			Evidence: []string{Seen(e.Connect.Via, "connection refused, twice")},
 			Fix: audit.Fix{Summary: "let the server listen there, or stop naming the address", Steps: []string{
@@ -94,6 +119,24 @@ func judgeReachable(s *audit.Snapshot, r *Report) {
 			}},
 		})
 	}
+}
+
+// wayOut reports whether this run proved that connections like this one leave
+// our network: another one of the same family and port was made. A refusal
+// without that may come from a firewall on our side. Who named one server
+// asked about the way to it as well.
+func wayOut(s *audit.Snapshot, refused audit.Endpoint) bool {
+	for _, h := range s.Facts.Hosts {
+		if h.Role == audit.RoleNamed {
+			return true
+		}
+	}
+	for _, e := range s.Facts.SMTP {
+		if e.Connect.State == audit.Seen && e.Port == refused.Port && e.Addr.Is4() == refused.Addr.Is4() {
+			return true
+		}
+	}
+	return false
 }
 
 // greeted opens the greeting of an endpoint when it is a welcome; anything
@@ -187,11 +230,8 @@ func judgeBannerName(s *audit.Snapshot, r *Report) {
 		if !welcome {
 			return
 		}
-		name := audit.NewDNSName(string(g.Name))
-		_, err := netip.ParseAddr(strings.TrimPrefix(strings.Trim(string(g.Name), "[]"), "IPv6:"))
-		literal := err == nil && strings.HasPrefix(string(g.Name), "[")
 		evidence := Seen(e.Greeting.Via, greetingText(g))
-		if literal || name.IsHostname() && strings.Contains(string(name), ".") {
+		if qualified(g.Name) {
 			r.Pass(e.Subject(), "introduces itself as "+g.Name.String(), evidence)
 			return
 		}

@@ -69,17 +69,27 @@ func reverses(s *audit.Snapshot, r *Report, judge func(rv audit.Reverse)) {
 	if !ok {
 		return
 	}
+	if addressesKnown(s, r) && len(s.Facts.RDNS) == 0 {
+		r.NA(domain, "no address is involved")
+	}
+}
+
+// addressesKnown reports whether all addresses of all hosts are known, and
+// says "unknown" for the hosts of which some are not.
+func addressesKnown(s *audit.Snapshot, r *Report) bool {
 	complete := true
 	for _, h := range s.Facts.Hosts {
-		_, err := netip.ParseAddr(string(h.Name))
-		if err == nil {
+		if isAddress(string(h.Name)) {
 			continue // an MX record with an address in place of a name: not a host that could have others
 		}
 		complete = Gather(h.A, h.AAAA).Complete(r, h.Name.String()) && complete
 	}
-	if complete && len(s.Facts.RDNS) == 0 {
-		r.NA(domain, "no address is involved")
-	}
+	return complete
+}
+
+func isAddress(text string) bool {
+	_, err := netip.ParseAddr(text)
+	return err == nil
 }
 
 // hostsWith names the hosts that have an address.

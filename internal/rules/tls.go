@@ -17,15 +17,13 @@ const (
 // (RFC 7435). A certificate that nobody checks there is worth a note, not an
 // alarm; what makes senders fall back to clear text is.
 func tlsRules() []Rule {
-	reachable := []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail", "smtp.ehlo-refused"}
-	encrypted := append([]audit.RuleID{"tls.starttls-missing", "tls.starttls-broken"}, reachable...)
 	return []Rule{{
 		ID: "tls.starttls-missing", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium,
 		Title: "STARTTLS is offered",
 		Refs:  []Ref{{"RFC 3207", "4"}, {"RFC 8461", "5"}},
 		Why:   "Without STARTTLS every mail to this server travels in clear text and can be read on the way. Gmail shows its users an open padlock.",
 		Fix:   "Give the server a certificate and switch TLS on (Postfix: smtpd_tls_cert_file, smtpd_tls_key_file, smtpd_tls_security_level = may).",
-		After: reachable,
+		After: reachable(),
 		Judge: judgeSTARTTLS,
 	}, {
 		ID: "tls.starttls-broken", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High,
@@ -33,7 +31,7 @@ func tlsRules() []Rule {
 		Refs:  []Ref{{"RFC 3207", "4"}, {"RFC 3207", "4.1"}},
 		Why:   "Senders that are offered STARTTLS use it. When it then fails, some fall back to clear text; others, Exchange and many appliances among them, defer the mail until it bounces.",
 		Fix:   "Look into the log of the mail server for the failed handshake: a missing or unreadable key, a certificate that does not belong to the key, or a protocol version that is too old or too new.",
-		After: append([]audit.RuleID{"tls.starttls-missing"}, reachable...),
+		After: append([]audit.RuleID{"tls.starttls-missing"}, reachable()...),
 		Judge: judgeHandshake,
 	}, {
 		ID: "tls.no-modern-version", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.High,
@@ -41,15 +39,23 @@ func tlsRules() []Rule {
 		Refs:  []Ref{{"RFC 8996", "5"}, {"RFC 9325", "3.1.1"}},
 		Why:   "TLS 1.0 and 1.1 are deprecated, and a growing number of senders no longer speak them: those send in clear text or not at all.",
 		Fix:   "Upgrade the TLS library of the mail server, or take away the setting that forbids TLS 1.2 and 1.3.",
-		After: encrypted,
+		After: encrypted(),
 		Judge: judgeVersion,
+	}, {
+		ID: "tls.weak-cipher-chosen", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium,
+		Title: "A modern sender gets authenticated encryption with forward secrecy",
+		Refs:  []Ref{{"RFC 9325", "4.1"}, {"RFC 9325", "4.2"}},
+		Why:   "We offer the server everything, the best first. If it still chooses an old suite, mail that is recorded today can be read later by whoever gets hold of the server's key, or the encryption has weaknesses that are known.",
+		Fix:   "Take away the setting that names ciphers in the mail server, or let it prefer ECDHE with AES-GCM or ChaCha20-Poly1305.",
+		After: append([]audit.RuleID{"tls.no-modern-version"}, encrypted()...),
+		Judge: judgeCipher,
 	}, {
 		ID: "tls.starttls-again", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low,
 		Title: "STARTTLS is not offered again inside TLS",
 		Refs:  []Ref{{"RFC 3207", "4.2"}},
 		Why:   "Inside TLS the extension must disappear from the list. Where it does not, a proxy or a home-made server is mixing up its states.",
 		Fix:   "Upgrade the mail server, or the proxy that ends TLS in front of it.",
-		After: encrypted,
+		After: encrypted(),
 		Judge: judgeAgain,
 	}, {
 		ID: "tls.cert-expired", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium,
@@ -57,23 +63,39 @@ func tlsRules() []Rule {
 		Refs:  []Ref{{"RFC 5280", "4.1.2.5"}, {"RFC 8461", "4.2"}},
 		Why:   "Most senders do not check certificates on port 25, so mail still arrives. Those that do (MTA-STS, or configured to) refuse; and it shows that renewal has stopped working.",
 		Fix:   "Renew the certificate, and find out why that did not happen by itself: the server mostly needs a reload after the renewal.",
-		After: encrypted,
+		After: encrypted(),
 		Judge: judgeDates,
+	}, {
+		ID: "tls.cert-expires-soon", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low,
+		Title: "The certificate has time left: a third of its lifetime, or 14 days",
+		Refs:  []Ref{{"RFC 5280", "4.1.2.5"}, {"CA/Browser Forum ballot SC-081v3", "https://cabforum.org/2025/04/11/ballot-sc081v3-introduce-schedule-of-reducing-validity-and-data-reuse-periods/"}},
+		Why:   "Whatever renews certificates does so earlier than this, so something is stuck, or somebody has to remember it. Lifetimes are getting shorter year by year; from March 2029 on it is 47 days.",
+		Fix:   "See to the renewal now: look into the log of the program that renews, or reload the mail server if the new certificate is there and not in use.",
+		After: append([]audit.RuleID{"tls.cert-expired"}, encrypted()...),
+		Judge: judgeExpiresSoon,
 	}, {
 		ID: "tls.cert-name", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Info,
 		Title: "The certificate names the MX host",
 		Refs:  []Ref{{"RFC 9525", "6"}, {"RFC 8461", "4.2"}},
 		Why:   "On port 25 nobody but MTA-STS and DANE-TA senders compares names, so this costs no mail today. It stands in the way of publishing an MTA-STS policy.",
 		Fix:   "Have the MX host name added to the certificate's subjectAltName.",
-		After: encrypted,
+		After: encrypted(),
 		Judge: judgeCertName,
+	}, {
+		ID: "tls.cert-chain-incomplete", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low,
+		Title: "The server sends its intermediate certificates",
+		Refs:  []Ref{{"RFC 8446", "4.4.2"}, {"RFC 8461", "4.2"}},
+		Why:   "Between the certificate and the root that everybody knows stand others that the server has to send along. Without them a sender cannot check it. On port 25 few do; those that follow an MTA-STS policy do not deliver.",
+		Fix:   "Configure the file with the whole chain (often called fullchain.pem) in place of the one with the server's certificate alone.",
+		After: encrypted(),
+		Judge: judgeChain,
 	}, {
 		ID: "tls.cert-untrusted", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low,
 		Title: "The certificate chain leads to a public root",
 		Refs:  []Ref{{"RFC 5280", "6"}, {"RFC 8461", "4.2"}, {"RFC 7435", "3"}},
 		Why:   "Encryption on port 25 is opportunistic: senders encrypt to any certificate rather than send in clear text. A public chain is needed before an MTA-STS policy can be published.",
 		Fix:   "Use a certificate of a public authority, and configure the server to send the intermediate certificates with it.",
-		After: encrypted,
+		After: append([]audit.RuleID{"tls.cert-chain-incomplete"}, encrypted()...),
 		Judge: judgeTrust,
 	}, {
 		ID: "tls.cert-weak-key", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low,
@@ -81,9 +103,19 @@ func tlsRules() []Rule {
 		Refs:  []Ref{{"RFC 9325", "4.5"}},
 		Why:   "Short keys can be broken with means that attackers have, and some TLS libraries refuse them: the handshake then fails and mail is sent in clear text or not at all.",
 		Fix:   "Make a new key and have the certificate issued again.",
-		After: encrypted,
+		After: encrypted(),
 		Judge: judgeKey,
 	}}
+}
+
+// reachable are the rules without which there is nothing to encrypt.
+func reachable() []audit.RuleID {
+	return []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail", "smtp.ehlo-refused"}
+}
+
+// encrypted are the rules without which there is nothing encrypted.
+func encrypted() []audit.RuleID {
+	return append([]audit.RuleID{"tls.starttls-missing", "tls.starttls-broken"}, reachable()...)
 }
 
 func judgeSTARTTLS(s *audit.Snapshot, r *Report) {

@@ -240,6 +240,8 @@ func (s *session) startTLS() bool {
 			return s.fail(dark, why.Code, "somebody put text in clear behind the reply to STARTTLS")
 		}
 		return true
+	case rp.class() == 5 && !unknownCommand(rp.code) && rp.code != 501 && rp.code != 503:
+		return s.fail(dark, audit.RefusedUs, "STARTTLS was refused (5xx), which may be about our address")
 	case rp.class() == 5:
 		return s.fail(negative, audit.Declined, "the server lists STARTTLS and declines it (5xx)")
 	}

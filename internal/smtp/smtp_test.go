@@ -151,7 +151,7 @@ func TestDialogue(t *testing.T) {
 		insideNL = "S S S n S S %s"
 	)
 	hung := func(s *peer) { s.answer("STARTTLS", "454 TLS not available due to temporary reason"); s.bye() }
-	declines := afterEHLO(func(s *peer) { s.answer("STARTTLS", "554 5.7.0 no"); s.bye() })
+	declines := afterEHLO(func(s *peer) { s.answer("STARTTLS", "502 5.5.1 no"); s.bye() })
 	ehloInside := func(line string) script {
 		return inTLS(func(s *peer) { s.tls(serve(cert)); s.answer(ehlo, line); s.bye() })
 	}
@@ -238,6 +238,7 @@ func TestDialogue(t *testing.T) {
 		// STARTTLS asked for.
 		{"declined twice", []any{declines}, fmt.Sprintf(atTLS, "!declined n"), "QQ"},
 		{"declined once", []any{declines, good}, whole, "QQ"},
+		{"declined for us", []any{afterEHLO(func(s *peer) { s.answer("STARTTLS", "554 5.7.1 Your address is blocked"); s.bye() })}, fmt.Sprintf(atTLS, "refused-us not-learned"), "Q"},
 		{"declined, then broken", []any{declines, inTLS(closes)}, fmt.Sprintf(atTLS, "disagree not-learned"), "Q-"},
 		{"454", []any{afterEHLO(hung)}, fmt.Sprintf(atTLS, "temporary not-learned"), "Q"},
 		{"421 at STARTTLS", []any{afterEHLO(func(s *peer) { s.answer("STARTTLS", "421 bye"); s.bye() })}, fmt.Sprintf(atTLS, "temporary not-learned"), "Q"},

@@ -107,6 +107,9 @@ func (s *session) handshakeFailed(err error) (manner, audit.Reason) {
 	case isAlert(err):
 		var op *net.OpError
 		errors.As(err, &op)
+		if nothingInCommon(op.Err.Error()) {
+			return dark, audit.Reason{Code: audit.TLSProtocol, Text: "the server has no TLS version or cipher in common with this program, which does not speak all that there are"}
+		}
 		return broke("the server ends the TLS handshake with the alert \"" +
 			strings.TrimPrefix(op.Err.Error(), "tls: ") + "\"")
 	case limited:
@@ -168,6 +171,18 @@ func isRecord(b []byte) bool {
 
 func broke(text string) (manner, audit.Reason) {
 	return negative, audit.Reason{Code: audit.BrokenOffer, Text: text}
+}
+
+// nothingInCommon recognises the alerts with which a server declines all that
+// we offer (RFC 8446 section 6.2). Go speaks neither DHE nor SSL 3.0 nor
+// anonymous suites, so another client may well succeed.
+func nothingInCommon(alert string) bool {
+	for _, words := range []string{"handshake failure", "protocol version not supported", "insufficient security level"} {
+		if strings.Contains(alert, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // isAlert reports whether the error is an alert that the server sent.

@@ -1,0 +1,104 @@
+package report
+
+import (
+	"slices"
+	"strings"
+
+	"mailaudit/internal/audit"
+)
+
+// repeats lists the commands that repeat the observations of a run, each once.
+// They were written by the collectors, beside what they saw, and quoted there
+// (audit.ShellQuote). What is not safe to paste all the same is left out: the
+// reader of a report is not the one who made it.
+func repeats(run *audit.Run) []Repeat {
+	f := run.Snapshot.Facts
+	var mx, hosts, senders, reverse, lists, clear, secure []string
+	mx = again(again(mx, f.MX.Exists), f.MX.Records)
+	for _, h := range f.Hosts {
+		hosts = again(again(hosts, h.A), h.AAAA)
+	}
+	senders = again(senders, f.SPF.Records)
+	for _, d := range f.DKIM {
+		senders = again(senders, d.Records)
+	}
+	for _, d := range f.DMARC.Walk {
+		senders = again(senders, d.Records)
+	}
+	for _, l := range f.Lists {
+		lists = again(lists, l.Health)
+	}
+	for _, l := range f.Listings {
+		lists = again(lists, l.Codes)
+	}
+	for _, r := range f.RDNS {
+		reverse = again(reverse, r.PTR)
+		for _, to := range r.Forward {
+			reverse = again(reverse, to.Addrs)
+		}
+	}
+	for _, e := range f.SMTP {
+		clear = again(again(again(clear, e.Connect), e.Greeting), e.Hello)
+		secure = again(again(secure, e.TLS), e.HelloTLS)
+	}
+	var out []Repeat
+	told := map[string]bool{}
+	for _, r := range []Repeat{
+		{"where the mail goes", mx},
+		{"addresses of its hosts", hosts},
+		{"who may send: SPF, DKIM, DMARC", senders},
+		{"names of the addresses, and back", reverse},
+		{"block lists", lists},
+		{"SMTP in clear text (type EHLO and a name, then QUIT)", clear},
+		{"SMTP inside TLS, with the certificates", secure},
+	} {
+		r.Commands = slices.DeleteFunc(r.Commands, func(c string) bool {
+			again := told[c]
+			told[c] = true
+			return again
+		})
+		if len(r.Commands) > 0 {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// again adds the command of an observation that was tried to make.
+func again[T any](list []string, o audit.Obs[T]) []string {
+	if o.State == audit.NotTried || !pasteable(o.Via) {
+		return list
+	}
+	return append(list, o.Via)
+}
+
+// pasteable reports whether a POSIX shell takes the command for one of those
+// that we write, with plain words and words in single quotes, and whether dig
+// takes the name in it for a name and not for a server or an option.
+func pasteable(command string) bool {
+	program, rest, _ := strings.Cut(command, " ")
+	if !slices.Contains([]string{"dig", "nc", "openssl"}, program) || Screen(command) != command {
+		return false
+	}
+	if program == "dig" {
+		_, name, ok := strings.Cut(rest, " ")
+		name = strings.Trim(name, "'")
+		if !ok || name == "" || strings.Contains("-+@", name[:1]) {
+			return false
+		}
+	}
+	quoted := false
+	for i := 0; i < len(command); i++ {
+		c := command[i]
+		switch {
+		case c == '\'':
+			quoted = !quoted
+		case quoted:
+		case strings.HasPrefix(command[i:], `\'`):
+			i++
+		case c != ' ' && c != '-' && audit.ShellQuote(string(rune(c))) != string(rune(c)):
+			return false
+		}
+	}
+	return !quoted
+}
