@@ -125,7 +125,7 @@ func TestDMARCDeep(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			s := walkWorld(t, c.domain, c.walk)
-			checkDarkening(t, s)
+			checkDarkening(t, s, Evaluate)
 			said := 0
 			for _, f := range Evaluate(s) {
 				if f.Rule != c.rule {
