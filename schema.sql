@@ -9,6 +9,9 @@
 --     no span; a span that still holds has no last run.
 --   * What changes by itself (times, TTLs, transcripts) is in the sidecar, kept
 --     for the newest run of a stream and for runs that changed something.
+--   * Runs that were pruned are gone. Only where what is left refers to one of
+--     them (since when a thing has failed), its row stays, as a bare number and
+--     time in state pruned: so no verdict becomes younger than it is.
 --
 -- A stream is a series of runs that may be compared finding by finding: the
 -- same target, kind, vantage and scope. A narrower run (--only mx) or a run
@@ -20,7 +23,7 @@
 -- the words of the reports.
 
 PRAGMA application_id = 0x6d61696c; -- "mail": says that the file is ours
-PRAGMA user_version = 1;            -- version of this schema, see internal/store/migrations.go
+PRAGMA user_version = 2;            -- version of this schema, see internal/store/migrations.go
 
 -- Small things that repeat, each kept once.
 
@@ -101,12 +104,14 @@ CREATE TABLE runs (
   uid      TEXT NOT NULL UNIQUE,              -- UUIDv7
   stream   INTEGER NOT NULL REFERENCES streams,
   -- A run is inserted as running and completed in one transaction. What is
-  -- still running when its process is gone was interrupted.
-  state    TEXT NOT NULL CHECK (state IN ('running', 'complete', 'aborted')),
+  -- still running when its process is gone was interrupted. A pruned run was
+  -- complete; of its facts at most the part about mail hosts is left.
+  state    TEXT NOT NULL CHECK (state IN ('running', 'complete', 'aborted', 'pruned')),
   -- Facts or findings differ from the run before in the stream, or there is
-  -- none before. Always 0 in a solo stream.
+  -- none before; pruned runs do not count. Always 0 in a solo stream.
   changed  INTEGER NOT NULL DEFAULT 0 CHECK (changed IN (0, 1)),
   tag      TEXT NOT NULL DEFAULT '',
+  note     TEXT NOT NULL DEFAULT '', -- a remark of the user
   started  TEXT NOT NULL,
   finished TEXT,
   domain   TEXT, -- of the snapshot; NULL: the target
@@ -119,9 +124,11 @@ CREATE TABLE runs (
   score    INTEGER REFERENCES scores,
   pid      INTEGER, -- of the process, while it runs
   host     TEXT,    -- where it runs
-  CHECK (state = 'running' OR
+  CHECK (state NOT IN ('complete', 'aborted') OR
     (finished IS NOT NULL AND facts IS NOT NULL AND past IS NOT NULL AND layout IS NOT NULL AND score IS NOT NULL
-     AND pid IS NULL AND host IS NULL))
+     AND pid IS NULL AND host IS NULL)),
+  CHECK (state <> 'pruned' OR
+    (finished IS NULL AND past IS NULL AND layout IS NULL AND score IS NULL AND pid IS NULL AND host IS NULL))
 ) STRICT;
 
 CREATE INDEX runs_of_stream ON runs (stream);
@@ -156,7 +163,8 @@ CREATE TABLE bodies (
 -- This answer, word for word, in every complete run of the stream from
 -- first_run to last_run. The findings of run R are the spans of its stream
 -- with first_run <= R and (last_run >= R or last_run IS NULL). In a solo stream
--- nothing can follow, and every span is closed at once.
+-- nothing can follow, and every span is closed at once. Pruning takes away whole
+-- spans or leaves them as they are: an end may be a pruned run.
 CREATE TABLE spans (
   stream    INTEGER NOT NULL REFERENCES streams,
   question  INTEGER NOT NULL REFERENCES questions,
@@ -173,15 +181,17 @@ CREATE INDEX spans_open ON spans (stream) WHERE last_run IS NULL;
 
 -- Views: the file as people ask about it.
 
--- Every run, with its counts. A state of "running" may mean interrupted.
+-- Every run that was not pruned, with its counts. A state of "running" may mean
+-- interrupted.
 CREATE VIEW run_list AS
-SELECT r.id, r.uid, s.kind, r.state, s.target, s.vantage, r.started, r.finished, r.tag, r.changed,
+SELECT r.id, r.uid, s.kind, r.state, s.target, s.vantage, r.started, r.finished, r.tag, r.note, r.changed,
        c.coverage, c.critical, c.high, c.medium, c.low, c.info, c.unknown,
        t.version, t.catalogue, r.stream, s.scope
 FROM runs r
 JOIN streams s ON s.id = r.stream
 JOIN tools t ON t.id = r.tool
-LEFT JOIN scores c ON c.id = r.score;
+LEFT JOIN scores c ON c.id = r.score
+WHERE r.state <> 'pruned';
 
 -- Every span with its words and times, those of aborted runs too. now is 1
 -- while it holds.
@@ -200,7 +210,8 @@ JOIN runs l ON l.id = coalesce(s.last_run, (SELECT max(id) FROM runs WHERE strea
 -- First seen, last seen, how long: each unbroken series of pass or of fail,
 -- whatever its words were. An unknown in between breaks no series, because not
 -- having seen is no news about them. now is 1 when the newest complete run of
--- the stream belongs to the series. Aborted runs are left out.
+-- the stream belongs to the series. Aborted runs are left out. Pruning takes
+-- away whole series of which no run is left, and moves no date.
 --
 --   SELECT subject, rule, first_seen, last_seen, days FROM verdicts
 --   WHERE target = 'example.org' AND status = 'fail' AND now;
@@ -213,7 +224,7 @@ WITH known AS (
   FROM spans s
   JOIN streams t ON t.id = s.stream
   WHERE s.status IN ('pass', 'fail')
-    AND (SELECT state FROM runs WHERE id = s.first_run) = 'complete'
+    AND (SELECT state FROM runs WHERE id = s.first_run) IN ('complete', 'pruned')
 ), numbered AS (
   SELECT *, sum(turn) OVER (PARTITION BY target, stream, question ORDER BY first_run) AS series FROM known
 ), joined AS (

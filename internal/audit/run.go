@@ -155,7 +155,8 @@ type Run struct {
 	State    RunState  `json:"state"`
 	Target   string    `json:"target"`
 	Tag      string    `json:"tag,omitempty"`
-	Started  time.Time `json:"started"` // UTC, whole milliseconds
+	Note     string    `json:"note,omitempty"` // a remark of the user, as it was typed
+	Started  time.Time `json:"started"`        // UTC, whole milliseconds
 	Finished time.Time `json:"finished,omitzero"`
 	Tool     Tool      `json:"tool"`
 	Snapshot Snapshot  `json:"snapshot"`

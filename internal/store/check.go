@@ -104,6 +104,11 @@ func (c *checker) pages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return c.references(ctx)
+}
+
+// references asks SQLite whether every row refers to one that is there.
+func (c *checker) references(ctx context.Context) error {
 	return c.each(ctx, func(rows *sql.Rows) error {
 		var table, parent string
 		var row sql.NullInt64 // NULL in a table without row ids

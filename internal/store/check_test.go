@@ -49,6 +49,33 @@ func TestCheckFinds(t *testing.T) {
 	}
 }
 
+// The bare rows that pruning leaves are looked at as well.
+func TestCheckFindsPruned(t *testing.T) {
+	cases := map[string]struct{ damage, want string }{
+		"a flag after a gap": {"UPDATE runs SET changed = 0 WHERE id = 4", "run 4: it is marked as having changed something, or not"},
+		"a time":             {"UPDATE runs SET started = 'yesterday' WHERE id = 1", `run 1: the time "yesterday" is not in the stored form`},
+		"a missing row":      {"DELETE FROM runs WHERE id = 1", "a row of spans (0) refers to a row of runs that is not there"},
+		"in another stream":  {"UPDATE runs SET stream = 2 WHERE id = 1", "run 1 does not begin and end with finished runs of its stream"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			path := tempFile(t)
+			storeNights(t, path, night{}, night{day: 1}, night{day: 2, drift: 1}, night{day: 3, drift: 1}, night{day: 4, vantage: "there"})
+			db := mustOpen(t, path)
+			mustPrune(t, db, Prune{KeepLast: 1})
+			mustClean(t, db)
+			execFile(t, path, "PRAGMA foreign_keys = 0", c.damage)
+			problems, err := db.Check(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, c.want) }) {
+				t.Errorf("want %q, got %q", c.want, problems)
+			}
+		})
+	}
+}
+
 // A page that was overwritten is told by SQLite, and Check still says what
 // else it finds.
 func TestCheckDamagedPages(t *testing.T) {
@@ -95,6 +122,13 @@ func TestCheckQuiet(t *testing.T) {
 		mustStore(t, db, night{day: day}.run(t))
 	}
 	mustBegin(t, db, night{day: 30}.run(t))
+	mustClean(t, db)
+}
+
+// So is one in which a finding comes and goes, and nothing else happens.
+func TestCheckComeAndGo(t *testing.T) {
+	db := mustOpen(t, tempFile(t))
+	story(t, db, "- fail - - fail fail -")
 	mustClean(t, db)
 }
 

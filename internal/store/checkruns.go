@@ -10,8 +10,8 @@ import (
 // link is a finished run as a link of its stream.
 type link struct {
 	id, stream                 int64
-	facts, past, layout, score int64
-	solo, changed              bool
+	facts, past, layout, score int64 // 0 in a pruned one
+	solo, changed, pruned      bool
 	started, finished          string
 }
 
@@ -46,13 +46,30 @@ func (c *checker) runs(ctx context.Context) error {
 		return err
 	}
 	var prev link
+	last, edge := int64(0), false // the row before, and whether a span has begun or ended since prev
 	for _, run := range links {
-		first := run.stream != prev.stream
-		moved := first || run.facts != prev.facts || e.begin[run.id] || e.end[prev.id]
+		if run.stream != prev.stream {
+			prev, last, edge = link{stream: run.stream}, 0, false
+		}
+		edge, last = edge || e.begin[run.id] || e.end[last], run.id
+		if run.pruned {
+			err = c.absorb(c.times(run))
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		moved := prev.id == 0 || run.facts != prev.facts
+		if edge && !moved { // what came and went with pruned runs is no change
+			moved, err = differ(ctx, c.tx, run.stream, prev.id, run.id)
+			if err != nil {
+				return err
+			}
+		}
 		if run.changed != (moved && !run.solo) {
 			c.report("run %d: it is marked as having changed something, or not, and the opposite is true", run.id)
 		}
-		if moved || run.past != prev.past || run.layout != prev.layout || run.score != prev.score {
+		if moved || edge || run.past != prev.past || run.layout != prev.layout || run.score != prev.score {
 			err = c.run(ctx, run.id)
 		} else {
 			err = c.times(run)
@@ -61,20 +78,21 @@ func (c *checker) runs(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		prev = run
+		prev, edge = run, false
 	}
 	return nil
 }
 
-// links lists the finished runs, stream by stream.
+// links lists the finished and the pruned runs, stream by stream.
 func (c *checker) links(ctx context.Context) ([]link, error) {
 	var links []link
 	err := c.each(ctx, func(rows *sql.Rows) error {
 		var l link
-		err := rows.Scan(&l.id, &l.stream, &l.facts, &l.past, &l.layout, &l.score, &l.solo, &l.changed, &l.started, &l.finished)
+		err := rows.Scan(&l.id, &l.stream, &l.facts, &l.past, &l.layout, &l.score, &l.solo, &l.changed, &l.pruned, &l.started, &l.finished)
 		links = append(links, l)
 		return err
-	}, `SELECT r.id, r.stream, r.facts, r.past, r.layout, r.score, s.solo <> 0, r.changed, r.started, r.finished
+	}, `SELECT r.id, r.stream, coalesce(r.facts, 0), coalesce(r.past, 0), coalesce(r.layout, 0), coalesce(r.score, 0),
+			s.solo <> 0, r.changed, r.state = 'pruned', r.started, coalesce(r.finished, r.started)
 		FROM runs r JOIN streams s ON s.id = r.stream WHERE r.state <> 'running' ORDER BY r.stream, r.id`)
 	return links, err
 }

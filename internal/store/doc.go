@@ -12,6 +12,10 @@
 // that chain gets a stream of its own: an aborted one, and one that finishes
 // after a younger run of its stream has already finished.
 //
+// Runs can be removed again ([DB.Prune]) without any verdict about the rest
+// growing younger: whole spans go or stay, and of the runs on which they rest a
+// number and a time are left. See series.go for why that is enough.
+//
 // SQLite runs in WAL mode (https://www.sqlite.org/wal.html): readers never
 // block the writer, and writers queue for five seconds. One process must open
 // a path once and share the DB between its goroutines: POSIX record locks

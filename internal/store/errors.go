@@ -50,6 +50,10 @@ func tooNew(path string, have, want int) error {
 	}
 }
 
+func keepsChanging(path string) error {
+	return &Error{Problem: path + " keeps changing while it is read", Hint: "try again when the writing program has finished"}
+}
+
 func noHistory(path string) error {
 	return &Error{Problem: "there is no history yet at " + path, Hint: "mailaudit audit DOMAIN begins one; --db FILE names another"}
 }

@@ -88,16 +88,16 @@ func unusable() map[string]struct {
 		"newer": {make: func(t *testing.T, path string) {
 			storeNights(t, path, night{})
 			execFile(t, path, "PRAGMA user_version = 99")
-		}, problem: "PATH was written by a newer mailaudit (version 99; this program knows 1); it was left untouched", hint: "upgrade mailaudit, or name another file with --db FILE"},
+		}, problem: "PATH was written by a newer mailaudit (version 99; this program knows 2); it was left untouched", hint: "upgrade mailaudit, or name another file with --db FILE"},
 		"newer, and not in WAL mode": {make: func(t *testing.T, path string) {
 			storeNights(t, path, night{})
-			execFile(t, path, "PRAGMA journal_mode = DELETE", "PRAGMA user_version = 2")
-		}, problem: "PATH was written by a newer mailaudit (version 2; this program knows 1); it was left untouched", hint: "upgrade mailaudit, or name another file with --db FILE"},
+			execFile(t, path, "PRAGMA journal_mode = DELETE", "PRAGMA user_version = 3")
+		}, problem: "PATH was written by a newer mailaudit (version 3; this program knows 2); it was left untouched", hint: "upgrade mailaudit, or name another file with --db FILE"},
 		"older than anything": {make: func(t *testing.T, path string) {
 			storeNights(t, path, night{})
 			execFile(t, path, "PRAGMA user_version = 0")
-		}, problem: "PATH has version 0, which this program cannot bring up to 1", hint: "name another file with --db FILE",
-			readProblem: "PATH was written by an older mailaudit (version 0; this program reads 1)"},
+		}, problem: "PATH has version 0, which this program cannot bring up to 2", hint: "name another file with --db FILE",
+			readProblem: "PATH was written by an older mailaudit (version 0; this program reads 1 to 2)"},
 		"the first page is damaged": {make: func(t *testing.T, path string) {
 			storeNights(t, path, night{})
 			data := readFile(t, path)
@@ -173,7 +173,7 @@ func TestNewerInLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer newer.Close()
-	_, err = newer.Exec("PRAGMA user_version = 2")
+	_, err = newer.Exec("PRAGMA user_version = 3")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestNewerInLog(t *testing.T) {
 	for what, open := range map[string]func(context.Context, string) (*DB, error){"Open": Open, "OpenRead": OpenRead} {
 		_, err = open(ctx, copied)
 		var e *Error
-		if !errors.As(err, &e) || !strings.Contains(e.Problem, "newer mailaudit (version 2;") {
+		if !errors.As(err, &e) || !strings.Contains(e.Problem, "newer mailaudit (version 3;") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -256,7 +256,7 @@ func TestLockedWhole(t *testing.T) {
 	}
 	defer other.Close()
 	other.SetMaxOpenConns(1)
-	for _, s := range []string{"PRAGMA locking_mode = EXCLUSIVE", "PRAGMA user_version = 1"} {
+	for _, s := range []string{"PRAGMA locking_mode = EXCLUSIVE", "PRAGMA user_version = 2"} {
 		_, err = other.Exec(s)
 		if err != nil {
 			t.Fatal(err)

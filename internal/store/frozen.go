@@ -50,7 +50,7 @@ func (s stamp) modified() time.Time { return s.file.ModTime() }
 
 // openRead connects for reading, as frozen as the file is right now.
 func (db *DB) openRead(ctx context.Context) error {
-	s := takeStamp(db.path)
+	s := takeStamp(db.file)
 	db.frozen = nil
 	if s.wal == 0 {
 		db.frozen = &s

@@ -167,7 +167,7 @@ func BenchmarkThousandDomains(b *testing.B) {
 		prepare(day)
 		b.StartTimer()
 		for _, run := range runs {
-			mustStore(b, db, run)
+			audited(b, db, run)
 		}
 	}
 	size, err := db.Size()
@@ -175,5 +175,40 @@ func BenchmarkThousandDomains(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(size)/domains, "octets/domain")
-	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N)/domains, "ms/domain")
+	b.ReportMetric(float64(b.N)*domains/b.Elapsed().Seconds(), "domains/s")
+}
+
+// audited asks and stores what an audit does.
+func audited(t testing.TB, db *DB, run *audit.Run) {
+	t.Helper()
+	ctx := context.Background()
+	v := run.Snapshot.Vantage.Name
+	prior, err := db.Prior(ctx, run.Target, run.Kind, v, run.Snapshot.Scope.Areas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if prior.Base == nil || len(prior.Verdicts) == 0 {
+		t.Fatalf("%s has no past", run.Target)
+	}
+	run.Snapshot.Past, err = db.Past(ctx, run.Target, run.Kind, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustStore(t, db, run)
+}
+
+// What a new run is compared with, after a year of nights in which something
+// changed every month.
+func BenchmarkPrior(b *testing.B) {
+	ctx := context.Background()
+	db := mustOpen(b, tempFile(b))
+	for day := range 365 {
+		mustStore(b, db, night{day: day, drift: day / 30}.run(b))
+	}
+	for b.Loop() {
+		_, err := db.Prior(ctx, "example.org", audit.KindAudit, "here", audit.Areas())
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
 }

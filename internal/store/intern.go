@@ -29,9 +29,9 @@ func intern(ctx context.Context, tx *sql.Tx, table string, keys int, columns []s
 }
 
 // internFacts stores each part once, and the set of them once.
-func (db *DB) internFacts(ctx context.Context, tx *sql.Tx, parts []audit.Part) (int64, error) {
-	sum := factsSum(audit.FactsFormat, parts)
-	id, fresh, err := intern(ctx, tx, "facts", 1, []string{"sha256", "format"}, sum[:], audit.FactsFormat)
+func (db *DB) internFacts(ctx context.Context, tx *sql.Tx, format int, parts []audit.Part) (int64, error) {
+	sum := factsSum(format, parts)
+	id, fresh, err := intern(ctx, tx, "facts", 1, []string{"sha256", "format"}, sum[:], format)
 	if err != nil || !fresh {
 		return id, err
 	}

@@ -26,6 +26,7 @@ type Info struct {
 	Started  time.Time
 	Finished time.Time // zero when it has not finished
 	Tag      string
+	Note     string // a remark of the user, as it was typed
 	// Changed: facts or findings differ from the run before it in its stream,
 	// or there is none.
 	Changed  bool
@@ -43,7 +44,11 @@ func (db *DB) Runs(ctx context.Context, f Filter) ([]Info, error) {
 	var out []Info
 	err := db.read(ctx, func(tx *sql.Tx) error {
 		out = nil
-		rows, err := tx.QueryContext(ctx, `SELECT l.id, l.uid, l.kind, l.state, l.target, l.vantage, l.started, l.finished, l.tag, l.changed,
+		note, err := db.noteColumn(ctx, tx)
+		if err != nil {
+			return err
+		}
+		rows, err := tx.QueryContext(ctx, `SELECT l.id, l.uid, l.kind, l.state, l.target, l.vantage, l.started, l.finished, l.tag, `+note+`, l.changed,
 				coalesce(l.coverage, 0), coalesce(l.critical, 0), coalesce(l.high, 0), coalesce(l.medium, 0), coalesce(l.low, 0),
 				coalesce(l.info, 0), coalesce(l.unknown, 0), r.pid, r.host
 			FROM run_list l JOIN runs r ON r.id = l.id
@@ -74,7 +79,7 @@ func (db *DB) scanInfo(rows *sql.Rows) (Info, error) {
 	var pid sql.NullInt64
 	severities := audit.Severities()
 	fails := make([]int, len(severities))
-	err := rows.Scan(&i.ID, &i.UID, &i.Kind, &i.State, &i.Target, &i.Vantage, &started, &finished, &i.Tag, &i.Changed,
+	err := rows.Scan(&i.ID, &i.UID, &i.Kind, &i.State, &i.Target, &i.Vantage, &started, &finished, &i.Tag, &i.Note, &i.Changed,
 		&i.Coverage, &fails[0], &fails[1], &fails[2], &fails[3], &fails[4], &i.Unknown, &pid, &host)
 	if err != nil {
 		return Info{}, err

@@ -80,7 +80,7 @@ func schemaOf(t testing.TB, pool *sql.DB) []string {
 func load(t testing.TB, name string) string {
 	t.Helper()
 	path := tempFile(t)
-	execFile(t, path, string(readFile(t, name)))
+	execFile(t, path, "BEGIN", string(readFile(t, name)), "COMMIT")
 	return path
 }
 
@@ -155,6 +155,8 @@ func writeFrozen(t *testing.T) {
 	}
 	mustBegin(t, db, night{day: 5, few: true}.run(t))
 	mustExec(t, db, "UPDATE runs SET pid = 1, host = 'elsewhere' WHERE state = 'running'")
+	mustNote(t, db, 2, "the certificate was renewed, für alle Fälle")
+	mustPrune(t, db, Prune{KeepLast: 2})
 	base := fmt.Sprintf("testdata/frozen/v%d", schemaVersion)
 	text, err := json.Marshal(readFrozen(t, db))
 	if err != nil {
@@ -255,6 +257,9 @@ func TestMigrateMissing(t *testing.T) {
 	var e *Error
 	if !errors.As(err, &e) || e.Problem != path+" has version 0, which this program cannot bring up to 2" {
 		t.Fatalf("got %v", err)
+	}
+	if names := list(t, filepath.Dir(path)); len(names) != 1 {
+		t.Errorf("there are %v", names)
 	}
 	// The switch to WAL is all that may have happened: octets 18 and 19 of the header.
 	after := readFile(t, path)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -14,8 +15,40 @@ import (
 )
 
 // model is the history as a plain list of runs. What the store answers from
-// spans, the model answers by looking at every run.
-type model struct{ runs []*audit.Run }
+// spans, the model answers by looking at every run. It forgets nothing: pruned
+// runs are in it for good, and marked as gone.
+type model struct {
+	runs []*audit.Run
+	open []*audit.Run   // that still run
+	lost []*audit.Run   // that were interrupted
+	late map[int64]bool // finished after a younger run of their stream
+	gone map[int64]bool // pruned
+}
+
+func newModel() *model { return &model{late: map[int64]bool{}, gone: map[int64]bool{}} }
+
+// left leaves out what is gone.
+func (m *model) left(runs []*audit.Run) []*audit.Run {
+	return slices.DeleteFunc(slices.Clone(runs), func(r *audit.Run) bool { return m.gone[r.ID] })
+}
+
+// finish ends one of the runs that still run.
+func (m *model) finish(t *testing.T, db *DB, i int) {
+	t.Helper()
+	run := m.open[i]
+	mustFinish(t, db, run)
+	m.late[run.ID] = slices.ContainsFunc(m.runs, func(r *audit.Run) bool {
+		return r.State == audit.Complete && r.ID > run.ID && sameLine(r, run)
+	})
+	m.runs = append(m.runs, run)
+	m.open = slices.Delete(m.open, i, i+1)
+}
+
+// sameLine is what schema.sql calls a stream, those apart that have one to
+// themselves.
+func sameLine(a, b *audit.Run) bool {
+	return a.Target == b.Target && a.Snapshot.Vantage.Name == b.Snapshot.Vantage.Name && len(a.Snapshot.Scope.Areas) == len(b.Snapshot.Scope.Areas)
+}
 
 // finished lists the complete runs of one target, kind and vantage up to an
 // id, oldest first; an empty vantage is any.
@@ -112,18 +145,14 @@ func TestAgainstModel(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { // printed, so that it can be repeated
 			rng := rand.New(rand.NewPCG(seed, 1))
 			db := mustOpen(t, tempFile(t))
-			m := &model{}
-			var open []*audit.Run
+			m := newModel()
 			solo := 0
 			for serial := range 90 {
 				run := tiny(rng, serial)
 				mustBegin(t, db, run)
-				open = append(open, run)
-				for len(open) > rng.IntN(4) { // up to three runs overlap, and end in any order
-					i := rng.IntN(len(open))
-					mustFinish(t, db, open[i])
-					m.runs = append(m.runs, open[i])
-					open = slices.Delete(open, i, i+1)
+				m.open = append(m.open, run)
+				for len(m.open) > rng.IntN(4) { // up to three runs overlap, and end in any order
+					m.finish(t, db, rng.IntN(len(m.open)))
 				}
 				if serial%30 == 29 {
 					m.compare(t, db)
@@ -143,6 +172,13 @@ func (m *model) compare(t *testing.T, db *DB) {
 	ctx := context.Background()
 	for _, want := range m.runs {
 		got, err := db.Run(ctx, want.ID)
+		if m.gone[want.ID] {
+			var input *audit.InputError
+			if !errors.As(err, &input) {
+				t.Fatalf("run %d, which is gone: %v", want.ID, err)
+			}
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,7 +217,7 @@ func (m *model) compareAt(t *testing.T, db *DB, target, vantage string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same, all := m.finished(target, vantage, 1<<62), m.finished(target, "", 1<<62)
+	same, all := m.left(m.finished(target, vantage, 1<<62)), m.left(m.finished(target, "", 1<<62))
 	var base *audit.Run
 	switch {
 	case len(same) > 0:

@@ -76,6 +76,20 @@ func ownedLink(path string) error {
 	return &Error{Problem: path + " is a symbolic link that belongs to another user", Hint: "name another file with --db FILE"}
 }
 
+// realFile is the file that a symbolic link leads to. SQLite puts its -wal and
+// -shm beside that one, not beside the link.
+func realFile(path string) string {
+	st, err := os.Lstat(path)
+	if err != nil || st.Mode()&fs.ModeSymlink == 0 {
+		return path
+	}
+	file, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return path // what is wrong with it, opening will explain
+	}
+	return file
+}
+
 // inspect reads the header before SQLite may touch the file. It reports
 // whether the file is empty, and refuses what is not ours, and what is ours
 // and newer than version. A file without a usable header but with a rollback
@@ -96,7 +110,7 @@ func inspect(path string, version int) (bool, error) {
 	if err != nil {
 		return false, explain(path, err)
 	}
-	if len(bytes.Trim(head, "\x00")) == 0 && exists(path+"-journal") {
+	if len(bytes.Trim(head, "\x00")) == 0 && exists(realFile(path)+"-journal") {
 		return true, nil
 	}
 	if len(head) < headerLen || !bytes.HasPrefix(head, []byte(headerMagic)) {
@@ -105,13 +119,15 @@ func inspect(path string, version int) (bool, error) {
 	if binary.BigEndian.Uint32(head[headerAppAt:]) != applicationID {
 		return false, notOurs(path)
 	}
-	if have := int(binary.BigEndian.Uint32(head[headerVersionAt:])); have > version {
+	if have := headerVersion(head); have > version {
 		return false, tooNew(path, have, version)
 	}
 	// A journal beside a file of ours was left by a kill in the middle of
 	// create, after the pages were written: SQLite will roll it back to nothing.
-	return exists(path + "-journal"), nil
+	return exists(realFile(path) + "-journal"), nil
 }
+
+func headerVersion(head []byte) int { return int(binary.BigEndian.Uint32(head[headerVersionAt:])) }
 
 func readHeader(path string) ([]byte, error) {
 	f, err := os.Open(path)
@@ -187,8 +203,8 @@ func connect(ctx context.Context, dsn string, patience time.Duration) (*sql.DB, 
 const lockNow = "_txlock=immediate"
 
 // writeDSN has the pragmas where they reach every connection of the pool.
-func writeDSN(path string, opts options) string {
-	params := []string{"mode=rw", lockNow, "_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)"}
+func writeDSN(path string, opts options, more ...string) string {
+	params := append([]string{"mode=rw", lockNow, "_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)"}, more...)
 	if opts.maxPages > 0 {
 		params = append(params, "_pragma=max_page_count("+strconv.Itoa(opts.maxPages)+")")
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,6 +37,10 @@ func childModes() map[string]func(path string) error {
 		"write":    childWrites,
 		"create":   childCreates,
 		"readonly": childReads,
+		"upgrade":  childUpgrades,
+		"prune":    childPrunes,
+		"lock":     childLocks,
+		"noroom":   childWithoutRoom,
 	}
 }
 
@@ -188,9 +193,16 @@ func TestCutOffCreation(t *testing.T) {
 	path := tempFile(t)
 	writeFile(t, path, make([]byte, 8192))
 	writeFile(t, path+"-journal", make([]byte, 512)) // an unfinished journal is all zeros, too
-	_, err := inspect(path, schemaVersion)
+	link := filepath.Join(t.TempDir(), "link.db")
+	err := os.Symlink(path, link)
 	if err != nil {
-		t.Errorf("inspect: %v", err)
+		t.Skip("no symbolic links here:", err)
+	}
+	for _, name := range []string{path, link} {
+		_, err = inspect(name, schemaVersion)
+		if err != nil {
+			t.Errorf("inspect: %v", err)
+		}
 	}
 }
 
@@ -218,10 +230,14 @@ func TestSymlinks(t *testing.T) {
 	if fileSize(t, real) == 0 {
 		t.Error("the link was not followed")
 	}
+	readThroughLink(t, link)
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make a link of somebody else's")
 	}
 	err = os.Lchown(link, 12345, 12345)
+	if errors.Is(err, syscall.EINVAL) {
+		t.Skip("this user namespace has no other users (unshare -r)")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,6 +246,44 @@ func TestSymlinks(t *testing.T) {
 	if !errors.As(err, &e) || e.Problem != link+" is a symbolic link that belongs to another user" {
 		t.Errorf("got %v", err)
 	}
+}
+
+// What lies beside the file, such as the log with the newest runs, lies beside
+// the file and not beside a link to it.
+func readThroughLink(t *testing.T, link string) {
+	t.Helper()
+	ctx := context.Background()
+	before, err := OpenRead(ctx, link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, before)
+	writer := mustOpen(t, link)
+	mustStore(t, writer, night{day: 1}.run(t))
+	after, err := OpenRead(ctx, link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, after)
+	for what, db := range map[string]*DB{"before": before, "after": after} {
+		infos, err := db.Runs(ctx, Filter{})
+		if err != nil || len(infos) != 2 {
+			t.Errorf("a reader that came %s the writer finds %d runs, want 2 (%v)", what, len(infos), err)
+		}
+	}
+	size, err := writer.Size()
+	if st := fileInfo(t, link); err != nil || size <= st.Size() {
+		t.Errorf("size %d without the log (%v)", size, err)
+	}
+}
+
+func fileInfo(t testing.TB, path string) os.FileInfo {
+	t.Helper()
+	st, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
 }
 
 // OpenRead leaves no trace beside the file, whether it was closed well or

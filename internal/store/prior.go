@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -123,13 +124,13 @@ func (db *DB) priorOf(ctx context.Context, tx *sql.Tx, id int64) (audit.Prior, e
 			Hint:    "mailaudit runs lists them",
 		}
 	}
-	series, err := loadSeries(ctx, tx, base)
+	spans, err := db.loadKnown(ctx, tx, base)
 	if err != nil {
 		return audit.Prior{}, err
 	}
-	prior := audit.Prior{Base: base, Verdicts: make(map[audit.Key]audit.Verdict, len(series))}
-	for key, spans := range series {
-		prior.Verdicts[key], err = db.verdict(ctx, tx, spans)
+	prior := audit.Prior{Base: base, Verdicts: make(map[audit.Key]audit.Verdict, len(spans))}
+	for key, known := range spans {
+		prior.Verdicts[key], err = db.verdict(ctx, tx, known)
 		if err != nil {
 			return audit.Prior{}, err
 		}
@@ -137,68 +138,56 @@ func (db *DB) priorOf(ctx context.Context, tx *sql.Tx, id int64) (audit.Prior, e
 	return prior, nil
 }
 
-// known is a span of pass or fail as it stood at the base run.
-type known struct {
-	stream, first, last int64 // last is at most the base
-	status              audit.Status
-	severity            audit.Severity
-}
-
-// loadSeries lists the known verdicts up to and including base from its
+// loadKnown lists the known verdicts up to and including base from its
 // vantage, over all scopes, by question. Spans of aborted runs are left out:
 // their streams have no complete run.
-func loadSeries(ctx context.Context, tx *sql.Tx, base *audit.Run) (map[audit.Key][]known, error) {
+func (db *DB) loadKnown(ctx context.Context, tx *sql.Tx, base *audit.Run) (map[audit.Key][]known, error) {
 	rows, err := tx.QueryContext(ctx, `WITH at AS (
-			SELECT id, (SELECT max(id) FROM runs WHERE stream = s.id AND state = 'complete' AND id <= ?1) AS last
+			SELECT id, (SELECT max(id) FROM runs WHERE stream = s.id AND state IN ('complete', 'pruned') AND id <= ?1) AS last
 			FROM streams s WHERE target = ?2 AND kind = ?3 AND vantage = ?4)
-		SELECT q.rule, q.subject, s.stream, s.first_run, min(coalesce(s.last_run, at.last), at.last), s.status, s.severity
-		FROM at JOIN spans s ON s.stream = at.id JOIN questions q ON q.id = s.question
+		SELECT q.rule, q.subject, s.stream, s.first_run, min(coalesce(s.last_run, at.last), at.last), s.status, s.severity, r.started
+		FROM at JOIN spans s ON s.stream = at.id JOIN questions q ON q.id = s.question JOIN runs r ON r.id = s.first_run
 		WHERE s.first_run <= at.last AND s.status IN ('pass', 'fail')`,
 		base.ID, base.Target, string(base.Kind), base.Snapshot.Vantage.Name)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	series := map[audit.Key][]known{}
+	spans := map[audit.Key][]known{}
 	for rows.Next() {
 		var key audit.Key
 		var k known
-		err = rows.Scan(&key.Rule, &key.Subject, &k.stream, &k.first, &k.last, &k.status, &k.severity)
+		err = rows.Scan(&key.Rule, &key.Subject, &k.stream, &k.first, &k.last, &k.status, &k.severity, &k.started)
 		if err != nil {
 			return nil, err
 		}
-		series[key] = append(series[key], k)
+		spans[key] = append(spans[key], k)
 	}
-	return series, rows.Err()
+	return spans, rows.Err()
 }
 
-// verdict is the last known one of a question, and since when: the first run
-// after the last that said the opposite. Streams overlap, so a span may have
-// begun before that run and gone on after it.
+// verdict is the last known one of a question, and since when. Mostly the
+// spans have the answer; only where streams overlap is there more to ask.
 func (db *DB) verdict(ctx context.Context, tx *sql.Tx, spans []known) (audit.Verdict, error) {
-	latest := slices.MaxFunc(spans, func(a, b known) int { return cmp.Compare(a.last, b.last) })
-	opposite := int64(0)
-	for _, s := range spans {
-		if s.status != latest.status {
-			opposite = max(opposite, s.last)
+	var err error
+	s := judge(spans, func(stream, run int64) int64 {
+		var id int64
+		failed := tx.QueryRowContext(ctx, "SELECT min(id) FROM runs WHERE stream = ? AND id > ? AND state IN ('complete', 'pruned')", stream, run).Scan(&id)
+		err = errors.Join(err, failed)
+		return id
+	})
+	if err != nil {
+		return audit.Verdict{}, err
+	}
+	v := audit.Verdict{Status: s.status, Severity: s.severity, Run: s.last}
+	for _, k := range spans {
+		if k.first == s.first {
+			v.Since, err = db.startTime(s.first, k.started)
+			return v, err
 		}
 	}
-	first := latest.last
-	for _, s := range spans {
-		if s.status != latest.status || s.last <= opposite {
-			continue
-		}
-		from := s.first
-		if from <= opposite {
-			err := tx.QueryRowContext(ctx, "SELECT min(id) FROM runs WHERE stream = ? AND id > ? AND state = 'complete'", s.stream, opposite).Scan(&from)
-			if err != nil {
-				return audit.Verdict{}, err
-			}
-		}
-		first = min(first, from)
-	}
-	since, err := db.startOf(ctx, tx, first)
-	return audit.Verdict{Status: latest.status, Severity: latest.severity, Run: latest.last, Since: since}, err
+	v.Since, err = db.startOf(ctx, tx, s.first)
+	return v, err
 }
 
 func (db *DB) startOf(ctx context.Context, tx *sql.Tx, run int64) (time.Time, error) {
@@ -207,6 +196,10 @@ func (db *DB) startOf(ctx context.Context, tx *sql.Tx, run int64) (time.Time, er
 	if err != nil {
 		return time.Time{}, err
 	}
+	return db.startTime(run, started)
+}
+
+func (db *DB) startTime(run int64, started string) (time.Time, error) {
 	t, err := parseTime(started)
 	if err != nil {
 		return time.Time{}, damaged(db.path, "run %d: %v", run, err)

@@ -72,11 +72,15 @@ type runRow struct {
 
 func (db *DB) loadRun(ctx context.Context, tx *sql.Tx, id int64) (*audit.Run, error) {
 	r := runRow{run: audit.Run{ID: id}}
-	err := tx.QueryRowContext(ctx, `SELECT r.uid, s.kind, r.state, s.target, r.tag, r.started, r.finished, r.domain, r.at,
+	note, err := db.noteColumn(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	err = tx.QueryRowContext(ctx, `SELECT r.uid, s.kind, r.state, s.target, r.tag, `+note+`, r.started, r.finished, r.domain, r.at,
 			t.version, t.catalogue, v.name, v.helo, o.json, r.stream, r.facts, r.past, r.layout, r.pid, r.host, c.coverage, c.axes
 		FROM runs r JOIN streams s ON s.id = r.stream JOIN scopes o ON o.id = s.scope
 		JOIN tools t ON t.id = r.tool JOIN vantages v ON v.id = r.vantage LEFT JOIN scores c ON c.id = r.score
-		WHERE r.id = ?`, id).Scan(&r.run.UID, &r.run.Kind, &r.run.State, &r.run.Target, &r.run.Tag, &r.started, &r.finished, &r.domain, &r.at,
+		WHERE r.id = ? AND r.state <> 'pruned'`, id).Scan(&r.run.UID, &r.run.Kind, &r.run.State, &r.run.Target, &r.run.Tag, &r.run.Note, &r.started, &r.finished, &r.domain, &r.at,
 		&r.run.Tool.Version, &r.run.Tool.Catalogue, &r.run.Snapshot.Vantage.Name, &r.run.Snapshot.Vantage.HELO,
 		&r.scope, &r.stream, &r.facts, &r.past, &r.layout, &r.pid, &r.host, &r.cover, &r.axes)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -110,7 +114,7 @@ func (db *DB) loadRun(ctx context.Context, tx *sql.Tx, id int64) (*audit.Run, er
 // noRun is the error for an id that no run has.
 func noRun(ctx context.Context, tx *sql.Tx, id int64) error {
 	var newest sql.NullInt64
-	err := tx.QueryRowContext(ctx, "SELECT max(id) FROM runs").Scan(&newest)
+	err := tx.QueryRowContext(ctx, "SELECT max(id) FROM runs WHERE state <> 'pruned'").Scan(&newest)
 	if err != nil {
 		return err
 	}

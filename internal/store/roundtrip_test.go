@@ -19,6 +19,7 @@ func TestRoundTrip(t *testing.T) {
 		"as it is":     func(*audit.Run) {},
 		"aborted":      func(r *audit.Run) { r.State = audit.Aborted },
 		"tagged":       func(r *audit.Run) { r.Tag = hostile },
+		"noted":        func(r *audit.Run) { r.Note = hostile },
 		"no findings":  func(r *audit.Run) { r.Findings = nil },
 		"empty list":   func(r *audit.Run) { r.Findings = []audit.Finding{} },
 		"no score":     func(r *audit.Run) { r.Score = audit.Score{} },

@@ -29,7 +29,10 @@ const (
 
 // DB is an open history. It is safe for concurrent use.
 type DB struct {
-	path    string
+	path    string // as it was given
+	file    string // the file itself, behind a symbolic link: what lies beside it is named after it
+	reader  bool   // OpenRead has opened it
+	from    int    // the version of the schema that Open found
 	opts    options
 	now     func() time.Time
 	notes   []string
@@ -54,9 +57,10 @@ type options struct {
 
 // Open opens the history at path for reading and writing. It creates the
 // directory (0700) and the file (0600, before SQLite sees it, so that -wal and
-// -shm inherit the mode) and brings an older file up to date. Every unusable
-// database is an *Error; nothing is written to a file that is not ours or that
-// a newer program has made.
+// -shm inherit the mode). An older file it brings up to date, after it has made
+// a copy of it as it was, see [CopyName]; without room for that it refuses.
+// Every unusable database is an *Error; nothing is written to a file that is
+// not ours or that a newer program has made.
 func Open(ctx context.Context, path string) (*DB, error) {
 	return open(ctx, path, current())
 }
@@ -83,7 +87,7 @@ func open(ctx context.Context, path string, opts options) (*DB, error) {
 	db.notes = notes
 	db.sql, err = connect(ctx, writeDSN(path, opts), opts.busy)
 	if err == nil {
-		err = migrate(ctx, path, db.sql, opts)
+		err = db.upgrade(ctx)
 	}
 	if err != nil {
 		return nil, explain(path, errors.Join(err, db.Close()))
@@ -93,8 +97,8 @@ func open(ctx context.Context, path string, opts options) (*DB, error) {
 
 // OpenRead opens the history at path for reading. It never writes and never
 // creates, and works on a read-only file in a read-only directory. A file that
-// is not there, or holds nothing yet, is an *Error that says so; so is one
-// that an older program has made, because only Open migrates.
+// is not there, or holds nothing yet, is an *Error that says so. An older file
+// is read as it is, when it is not too old for that.
 func OpenRead(ctx context.Context, path string) (*DB, error) {
 	opts := current()
 	fresh, err := inspect(path, opts.version)
@@ -108,9 +112,10 @@ func OpenRead(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	db.reader = true
 	err = db.openRead(ctx)
 	if err == nil {
-		err = db.sameVersion(ctx)
+		err = db.readableVersion(ctx)
 	}
 	if err != nil {
 		return nil, explain(path, errors.Join(err, db.Close()))
@@ -127,7 +132,7 @@ func newDB(path string, opts options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare decompression: %w", err)
 	}
-	return &DB{path: path, opts: opts, now: time.Now, enc: enc, dec: dec, writing: make(chan struct{}, 1)}, nil
+	return &DB{path: path, file: realFile(path), opts: opts, now: time.Now, enc: enc, dec: dec, writing: make(chan struct{}, 1)}, nil
 }
 
 // Path is the file that was opened.
@@ -142,7 +147,7 @@ func (db *DB) Notes() []string { return db.notes }
 func (db *DB) Size() (int64, error) {
 	var total int64
 	for _, suffix := range []string{"", "-wal"} {
-		st, err := os.Stat(db.path + suffix)
+		st, err := os.Stat(db.file + suffix)
 		switch {
 		case err == nil:
 			total += st.Size()
@@ -170,13 +175,18 @@ func (db *DB) Close() error {
 // statement (BEGIN IMMEDIATE). Goroutines of this process queue without limit,
 // other processes for busyTimeout.
 func (db *DB) write(ctx context.Context, f func(tx *sql.Tx) error) error {
+	return db.exclusive(ctx, func() error { return transact(ctx, db.sql, f) })
+}
+
+// exclusive runs f when no other goroutine writes.
+func (db *DB) exclusive(ctx context.Context, f func() error) error {
 	select {
 	case db.writing <- struct{}{}:
 		defer func() { <-db.writing }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return explain(db.path, transact(ctx, db.sql, f))
+	return explain(db.path, f())
 }
 
 // read runs f over one unchanging view of the file. f may be run again from
@@ -192,7 +202,7 @@ func (db *DB) read(ctx context.Context, f func(tx *sql.Tx) error) error {
 			return explain(db.path, err)
 		}
 	}
-	return &Error{Problem: db.path + " keeps changing while it is read", Hint: "try again when the writing program has finished"}
+	return keepsChanging(db.path)
 }
 
 func (db *DB) readOnce(ctx context.Context, f func(tx *sql.Tx) error) (bool, error) {
@@ -202,7 +212,7 @@ func (db *DB) readOnce(ctx context.Context, f func(tx *sql.Tx) error) (bool, err
 		return false, errors.New("it is closed")
 	}
 	err := glance(ctx, db.sql, f)
-	if db.frozen != nil && !db.frozen.same(takeStamp(db.path)) {
+	if db.frozen != nil && !db.frozen.same(takeStamp(db.file)) {
 		return true, nil // whatever came out may be torn
 	}
 	return false, err

@@ -14,7 +14,12 @@ import (
 // Begin inserts the run as running, commits, and sets run.ID. It needs UID,
 // Kind, Target, Tag, Started, Tool and the Scope and Vantage of the snapshot;
 // Finish may correct all of them but the UID. It does not look at run.State.
+// A note, see SetNote, is stored here and left alone by Finish.
 func (db *DB) Begin(ctx context.Context, run *audit.Run) error {
+	err := checkNote(run.Note)
+	if err != nil {
+		return err
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "" // then only the age tells whether the run still lives
@@ -24,9 +29,9 @@ func (db *DB) Begin(ctx context.Context, run *audit.Run) error {
 		if err != nil {
 			return err
 		}
-		return tx.QueryRowContext(ctx, `INSERT INTO runs (uid, stream, state, tag, started, tool, vantage, pid, host)
-			VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?) RETURNING id`,
-			run.UID, r.stream, run.Tag, formatTime(run.Started), r.tool, r.vantage, os.Getpid(), host).Scan(&run.ID)
+		return tx.QueryRowContext(ctx, `INSERT INTO runs (uid, stream, state, tag, note, started, tool, vantage, pid, host)
+			VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+			run.UID, r.stream, run.Tag, run.Note, formatTime(run.Started), r.tool, r.vantage, os.Getpid(), host).Scan(&run.ID)
 	})
 }
 
@@ -163,7 +168,7 @@ func (db *DB) finish(ctx context.Context, tx *sql.Tx, run *audit.Run, e encoded)
 			return err
 		}
 	}
-	facts, err := db.internFacts(ctx, tx, e.facts)
+	facts, err := db.internFacts(ctx, tx, audit.FactsFormat, e.facts)
 	if err != nil {
 		return err
 	}
