@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +23,8 @@ func (p *program) auditCommand() *cli.Command {
 mailaudit audit example.org --sending-ip 192.0.2.25
 mailaudit audit example.org --passive -f json
 mailaudit audit example.org --resolver 9.9.9.9 --fail-on medium
+mailaudit audit example.org example.net --parallel 2
+mailaudit audit --file domains.txt -q --fail-on-new
 mailaudit audit example.org --dry-run`,
 		Flags:  auditFlags(),
 		Action: p.audit,
@@ -37,6 +38,8 @@ func auditFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "sending-ip", Usage: "`IP` address that sends mail for the domain (repeatable)"},
 		&cli.StringFlag{Name: "helo", Usage: "`NAME` to give in EHLO (default: our own forward-confirmed name)"},
 		&cli.StringSliceFlag{Name: "source", Usage: "local `IP` address to connect from (one per family)"},
+		&cli.StringFlag{Name: "file", Usage: "audit the domains in `LIST` (-: standard input), a line each: DOMAIN [selector=S]... [ip=IP]... # comment"},
+		&cli.IntFlag{Name: "parallel", Value: auditor.Parallel, Usage: "audit `N` domains at once, at most"},
 		&cli.StringSliceFlag{Name: "only", Usage: "audit only these `AREAS`: mx, spf, dkim, dmarc, rdns, helo, dnsbl, smtp, tls, auth"},
 		&cli.StringSliceFlag{Name: "skip", Usage: "leave these `AREAS` out"},
 		&cli.BoolFlag{Name: "passive", Usage: "ask DNS only, connect to no server", DisableDefaultText: true},
@@ -51,15 +54,16 @@ func auditFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no-save", Usage: "neither read nor write the history", DisableDefaultText: true},
 		&cli.StringFlag{Name: "tag", Usage: "a `WORD` to find the run by"},
 		&cli.StringFlag{Name: "vantage", Usage: "`NAME` of the place that is looked from (default: the host name)"},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing when nothing changed", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing when nothing changed, and of several domains a line for each change; one such run at a time in one history", DisableDefaultText: true},
 		verboseFlag(), colorFlag(),
 	}
 }
 
 // auditOptions is the command line of audit, read and checked.
 type auditOptions struct {
-	domains   []audit.Domain
+	targets   []target
 	notes     []string // how domains were understood
+	parallel  int
 	scope     audit.Scope
 	helo      string
 	timeout   time.Duration
@@ -83,17 +87,22 @@ func (p *program) audit(c *cli.Context) error {
 		return p.dryRun(c.Context, o)
 	}
 	var requests []auditor.Request
-	for _, d := range o.domains {
+	for _, t := range o.targets {
 		requests = append(requests, auditor.Request{
-			Plan:    collect.Plan{Domain: d, Scope: o.scope, HELO: o.helo},
+			Plan:    collect.Plan{Domain: t.domain, Scope: t.scope(o.scope), HELO: o.helo},
 			Vantage: o.vantage, Tag: o.tag, Timeout: o.timeout,
 		})
 	}
 	return p.carryOut(c, o, requests)
 }
 
-// carryOut makes audits one after another, stores and shows them.
+// carryOut makes audits, stores and shows each as it is done.
 func (p *program) carryOut(c *cli.Context, o auditOptions, requests []auditor.Request) error {
+	unlock, err := p.lock(c, o)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	db, err := p.openForAudit(c, o.noSave)
 	if err != nil {
 		return err
@@ -101,38 +110,55 @@ func (p *program) carryOut(c *cli.Context, o auditOptions, requests []auditor.Re
 	if db != nil {
 		defer db.Close() // nothing is pending: every run is committed by then
 	}
-	a := &auditor.Auditor{Store: db, Version: version, Open: func() auditor.Session { return p.open(o) }}
+	began, many := time.Now(), len(requests) > 1
+	watch := p.progress(o.output, len(requests))
+	out := p.presenter(o.output, many, o.quiet)
+	a := &auditor.Auditor{Store: db, Version: version, Open: func() auditor.Session { return p.open(o, watch) }}
 	worst := exitOK
-	var entries []report.Entry
-	var drains []func()
-	var failed error
-	for _, req := range requests {
-		res, err := a.Audit(c.Context, req)
-		if err != nil {
-			failed = err
-		}
-		if res.Run == nil {
-			break
-		}
-		drains = append(drains, res.Drain)
-		entries = append(entries, report.Entry{Run: res.Run, Delta: res.Delta, History: res.History})
+	var tally report.Tally
+	err = a.Batch(c.Context, requests, o.parallel, func(i int, res auditor.Result) error {
+		e := report.Entry{Run: res.Run, Delta: res.Delta, History: res.History}
+		tally.Add(e)
 		worst = worse(worst, o.gate.code(res.Run, res.Delta))
-		if err != nil || c.Context.Err() != nil {
-			break
-		}
-	}
-	p.progressDone(o)
-	err = p.print(o.output, entries, o.quiet)
-	for _, drain := range drains {
-		drain()
-	}
-	switch {
-	case failed != nil:
-		return failed
-	case err != nil:
+		return watch.beside(func() error { return out.add(i, e) })
+	}, func() error {
+		return watch.beside(func() error { return p.sumUp(out, tally, len(requests), time.Since(began)) })
+	})
+	if err != nil {
 		return err
 	}
 	return exitWith(worst)
+}
+
+// sumUp ends the output of a call: below several runs comes a line about all
+// of them. Where the output is no text, a person at a terminal gets to see it.
+func (p *program) sumUp(out *presenter, tally report.Tally, of int, took time.Duration) error {
+	line := ""
+	if of > 1 && (!out.quiet || tally.Loud() > 0) {
+		line = tally.Line(of, took)
+	}
+	err := out.close(line)
+	if line != "" && out.o.live && !out.shows("text") {
+		p.note([]string{line})
+	}
+	return err
+}
+
+// lock keeps unattended runs of one history apart: one night must not run into
+// the next.
+func (p *program) lock(c *cli.Context, o auditOptions) (func(), error) {
+	if !o.quiet || o.noSave {
+		return func() {}, nil
+	}
+	path, err := p.dbPath(c)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := store.Lock(path)
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = unlock() }, nil // the system takes it back in any case
 }
 
 // exitWith is the error that leads to an exit code.
@@ -174,27 +200,25 @@ func (p *program) note(lines []string) {
 }
 
 func (p *program) auditOptions(c *cli.Context) (auditOptions, error) {
-	var domains []audit.Domain
-	var notes []string
-	if c.NArg() == 0 {
-		return auditOptions{}, &audit.InputError{Problem: "no domain was named", Hint: "for example: mailaudit audit example.org"}
-	}
-	for _, arg := range c.Args().Slice() {
-		d, note, err := audit.ParseDomain(arg)
-		if err != nil {
-			return auditOptions{}, err
-		}
-		if note != "" {
-			notes = append(notes, note)
-		}
-		if !slices.Contains(domains, d) {
-			domains = append(domains, d)
-		}
+	t, err := p.readTargets(c)
+	if err != nil {
+		return auditOptions{}, err
 	}
 	o, err := p.sharedOptions(c)
-	o.domains, o.notes = domains, notes
-	return o, err
+	o.targets, o.notes = t.list, t.notes
+	if err != nil {
+		return o, err
+	}
+	o.parallel = c.Int("parallel")
+	if o.parallel < 1 || o.parallel > maxParallel {
+		return o, badValue("parallel", c.String("parallel"), fmt.Sprintf("give a number from 1 to %d", maxParallel))
+	}
+	return o, nil
 }
+
+// maxParallel bounds the audits that are under way at once: beyond that, most
+// would wait for their resolver.
+const maxParallel = 256
 
 // sharedOptions are those that audit and smtp have in common.
 func (p *program) sharedOptions(c *cli.Context) (auditOptions, error) {
@@ -347,21 +371,23 @@ func (p *program) dryRun(ctx context.Context, o auditOptions) error {
 		return &flagError{[]string{"format", "output"}, &audit.InputError{Problem: "--dry-run writes text to standard output alone", Hint: "without --dry-run there are files and JSON"}}
 	}
 	real, worst := o.scope, exitOK
-	for _, d := range o.domains {
-		s := p.open(o)
-		scope := real
+	s := p.open(o, p.progress(o.output, 1))
+	defer s.Close()
+	for _, t := range o.targets {
+		d, scope := t.domain, t.scope(real)
+		wanted := scope
 		scope.Areas, scope.Passive, scope.SendingIPs = []audit.Area{audit.AreaMX}, true, nil
 		limited, cancel := context.WithTimeout(ctx, o.timeout)
-		got := collect.New(s.Config, collect.Plan{Domain: d, Scope: scope}).Collect(limited)
+		plan := collect.Plan{Domain: d, Scope: scope}
+		got := collect.New(s.Work(auditor.Request{Plan: plan}).Config, plan).Collect(limited)
 		cancel()
-		s.Close()
 		if ctx.Err() != nil {
 			break
 		}
 		if got.Facts.MX.Records.State == audit.Unknown {
 			worst = exitUnknown
 		}
-		err := report.DryRun(p.out, d, real, got.Facts)
+		err := report.DryRun(p.out, d, wanted, got.Facts)
 		if err != nil {
 			return &outputError{"standard output", err}
 		}

@@ -33,11 +33,12 @@ mx.example.org.          A 192.0.2.25
 
 // attempt is one run of the whole program in a world.
 type attempt struct {
-	args []string
-	db   string            // MAILAUDIT_DB, unless env has one
-	env  map[string]string // beside what opens the world
-	out  io.Writer         // nil: a buffer
-	ctx  context.Context   // nil: one that never ends
+	args  []string
+	stdin string            // standard input
+	db    string            // MAILAUDIT_DB, unless env has one
+	env   map[string]string // beside what opens the world
+	out   io.Writer         // nil: a buffer
+	ctx   context.Context   // nil: one that never ends
 }
 
 // outcome is what it left.
@@ -68,7 +69,7 @@ func (a attempt) in(w *lab.World) outcome {
 	}
 	p := &program{
 		env: func(name string) string { return env[name] },
-		out: a.out, err: &errs, hostName: "probe.example.net", network: n, trust: w.Roots(),
+		in:  strings.NewReader(a.stdin), out: a.out, err: &errs, hostName: "probe.example.net", network: n, trust: w.Roots(),
 	}
 	code := p.run(a.ctx, append([]string{"mailaudit"}, a.args...))
 	at := time.Now()
@@ -145,6 +146,14 @@ func misuses() []misuse {
 		{args: []string{"audit", "--", "-x.org"}, want: `-x\.org is not a domain name`},
 		{args: []string{"audit", "good.example", "http://bad.example/"}, want: `is a URL`},
 		{args: []string{"audit", "user@good.example", "http://bad.example/"}, want: `^mailaudit: http.* is a URL`},
+		{args: []string{"audit", "--file", "/nonexistent/list"}, want: `--file cannot read /nonexistent/list: no such file or directory\n.*a domain on each line`},
+		{args: []string{"audit", "--file", "/"}, want: `--file cannot read /: is a directory`},
+		{args: []string{"audit", "--file", "-"}, want: `--file standard input names no domain`},
+		{args: []string{"audit", "--file="}, want: `.`},
+		{args: []string{"audit", "example.org", "--parallel", "0"}, want: `--parallel does not take.*\n.*from 1 to 256`},
+		{args: []string{"audit", "example.org", "--parallel", "-3"}, want: `--parallel`},
+		{args: []string{"audit", "example.org", "--parallel", "257"}, want: `from 1 to 256`},
+		{args: []string{"audit", "example.org", "--parallel", "many"}, want: `.`},
 
 		// Commands.
 		{args: []string{"aduit", "example.org"}, want: `no command "mailaudit aduit"\n.*did you mean: mailaudit audit$`},

@@ -201,6 +201,7 @@ func TestExamples(t *testing.T) {
 			mustAudit(t, w, "history.db", "example.org", "--only", "mx")
 		}
 		mustWrite(t, "copy.db", mustRead(t, "history.db"))
+		mustWrite(t, "domains.txt", []byte("example.org selector=s1 ip=192.0.2.25 # a remark\nexample.net\n"))
 		for _, e := range all {
 			args := slices.Clone(e.words[1:])
 			if args[0] == "smtp" { // so that the last run stays one that has something before it

@@ -227,7 +227,7 @@ func (p *program) show(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.print(o, []report.Entry{{Run: res.Run, Delta: res.Delta, History: res.History}}, false)
+	return p.print(o, report.Entry{Run: res.Run, Delta: res.Delta, History: res.History})
 }
 
 func (p *program) diff(c *cli.Context) error {

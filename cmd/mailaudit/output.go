@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,8 +10,6 @@ import (
 	"golang.org/x/term"
 
 	"mailaudit/internal/audit"
-	"mailaudit/internal/collect"
-	"mailaudit/internal/report"
 )
 
 // output is where results go and in which form.
@@ -119,116 +116,6 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// print writes the results to the files that were named, or else to standard
-// output. A file that cannot be written loses nothing: the report then goes to
-// standard output, and the exit code says that something went wrong.
-func (p *program) print(o output, entries []report.Entry, quiet bool) error {
-	if quiet {
-		entries = noisy(entries)
-	}
-	if len(entries) == 0 {
-		return nil
-	}
-	var failed error
-	for _, f := range o.files {
-		err := writeFile(f.path, func(w io.Writer) error { return o.render(w, f.format, entries, false) })
-		if err != nil {
-			failed = &outputError{f.path, err}
-		}
-	}
-	if len(o.files) > 0 && failed == nil {
-		return nil
-	}
-	err := o.render(p.out, o.format, entries, o.color)
-	if err != nil {
-		return &outputError{"standard output", err}
-	}
-	return failed
-}
-
-// noisy keeps the runs in which something changed, and those that had nothing
-// to be compared with.
-func noisy(entries []report.Entry) []report.Entry {
-	var out []report.Entry
-	for _, e := range entries {
-		if e.Delta == nil || e.Delta.Base == nil || !e.Delta.Quiet() {
-			out = append(out, e)
-		}
-	}
-	return out
-}
-
-// render writes runs in one format.
-func (o output) render(w io.Writer, format string, entries []report.Entry, color bool) error {
-	var models []report.Model
-	for _, e := range entries {
-		models = append(models, report.Build(e.Run, e.Delta, e.History))
-	}
-	switch format {
-	case "json":
-		return report.JSON(w, entries)
-	case "jsonl":
-		for _, e := range entries {
-			err := report.JSONLines(w, e)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	case "md":
-		return report.Markdown(w, models, report.MarkdownOptions{Client: o.client})
-	case "html":
-		return report.HTML(w, models, report.HTMLOptions{Client: o.client})
-	}
-	for i, m := range models {
-		if i > 0 {
-			_, err := fmt.Fprint(w, "\n"+strings.Repeat("=", report.Width)+"\n\n")
-			if err != nil {
-				return err
-			}
-		}
-		err := report.Text(w, m, report.TextOptions{Color: color, Verbose: o.verbose})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// writeFile replaces a file as a whole or not at all, keeping its mode; a link
-// is followed. What is no regular file (a device, a pipe) is written to as it
-// is.
-func writeFile(path string, write func(io.Writer) error) error {
-	real, err := filepath.EvalSymlinks(path)
-	if err == nil {
-		path = real
-	}
-	mode := os.FileMode(0o600) // a report says what is wrong with somebody's mail
-	info, err := os.Stat(path)
-	if err == nil {
-		mode = info.Mode().Perm()
-	}
-	if err == nil && !info.Mode().IsRegular() {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		return firstError(write(f), f.Close())
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".mailaudit-*")
-	if err != nil {
-		return err
-	}
-	err = firstError(write(f), f.Chmod(mode), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // the first error is the one to tell
-	}
-	return err
-}
-
 func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -236,36 +123,4 @@ func firstError(errs ...error) error {
 		}
 	}
 	return nil
-}
-
-// events tells a person at a terminal what is going on: one line that is
-// rewritten, or with -v a line for each observation.
-func (p *program) events(o auditOptions) func(collect.Event) {
-	if !o.output.live {
-		return nil
-	}
-	return func(e collect.Event) {
-		text := report.Screen(fmt.Sprintf("%-6s %s", e.What, e.Subject))
-		switch {
-		case o.output.verbose && !e.Begin:
-			fmt.Fprintf(p.err, "%-10s %s\n", stateWord(e.State), text)
-		case !o.output.verbose:
-			fmt.Fprintf(p.err, "\r\x1b[K%.*s", report.Width-1, text)
-		}
-	}
-}
-
-// stateWord is a state for people.
-func stateWord(s audit.State) string {
-	if s == audit.NotTried {
-		return "not asked"
-	}
-	return string(s)
-}
-
-// progressDone takes the progress line away.
-func (p *program) progressDone(o auditOptions) {
-	if o.output.live && !o.output.verbose {
-		fmt.Fprint(p.err, "\r\x1b[K")
-	}
 }

@@ -43,5 +43,5 @@ func (p *program) rejudge(c *cli.Context) error {
 		return &audit.InputError{Problem: fmt.Sprintf("run %d is %s; only complete runs are judged again", run.ID, run.State), Hint: "mailaudit runs lists them"}
 	}
 	res := auditor.Rejudge(run, version)
-	return p.print(o, []report.Entry{{Run: res.Run, Delta: res.Delta, History: res.History}}, false)
+	return p.print(o, report.Entry{Run: res.Run, Delta: res.Delta, History: res.History})
 }

@@ -48,7 +48,7 @@ func (p *program) report(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.print(o, []report.Entry{{Run: res.Run, Delta: res.Delta, History: res.History}}, false)
+	return p.print(o, report.Entry{Run: res.Run, Delta: res.Delta, History: res.History})
 }
 
 // runOrNewest is the run that was named, or the newest complete one.

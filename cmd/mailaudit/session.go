@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -68,35 +69,89 @@ func readTransport(c *cli.Context) (transport, error) {
 	return t, nil
 }
 
-// open wires what one audit works with.
-func (p *program) open(o auditOptions) auditor.Session {
-	dialer := dial.New(dial.Config{
+// manyQueries is how many DNS questions are under way at once when many
+// domains are audited at once: four audits' worth.
+const manyQueries = 4 * resolve.DefaultInFlight
+
+// manyConnections is how many connections one address gets in one batch. All
+// domains of a provider share one look at each of its servers; this is for
+// servers that have a certificate of its own for each name, whose owners' name
+// leads to all of them.
+const manyConnections = 10 * dial.DefaultPerAddr
+
+// open wires what the audits of one batch work with.
+func (p *program) open(o auditOptions, watch *progress) auditor.Session {
+	reach, questions := dial.Config{
 		Network: p.network, Guard: o.scope.Special,
 		Source4: o.transport.source4, Source6: o.transport.source6,
-	})
-	config := resolve.Config{Servers: o.transport.resolvers, Dialer: dialer, Roots: p.trust}
-	client, again := resolve.New(config), resolve.New(config)
+	}, resolve.Config{Servers: o.transport.resolvers, Roots: p.trust}
+	if watch.of > 1 {
+		reach.PerAddr, questions.InFlight = manyConnections, manyQueries
+	}
+	dialer := dial.New(reach)
+	questions.Dialer = dialer
+	s := &session{
+		p: p, dialer: dialer, shared: collect.NewShared(), events: watch.events,
+		client: resolve.New(questions), again: resolve.New(questions),
+		probers: map[string]*smtp.Prober{},
+	}
+	return auditor.Session{
+		Work: s.work, Drain: s.drain,
+		Close: func() { s.client.Close(); s.again.Close() },
+	}
+}
+
+// session is what the audits of one batch share.
+type session struct {
+	p             *program
+	dialer        *dial.Dialer
+	client, again *resolve.Client // again is for second looks: it remembers nothing of the first
+	shared        *collect.Shared
+	events        func(audit.Domain) func(collect.Event)
+
+	mu      sync.Mutex              // guards what follows, never held while waiting
+	probers map[string]*smtp.Prober // by the name for EHLO
+}
+
+func (s *session) work(req auditor.Request) auditor.Work {
+	client, again := s.client.View(), s.again.View()
 	lists := dnsbl.Lists()
 	checker, err := dnsbl.New(dnsbl.Config{DNS: client, Again: again, Lists: lists})
 	if err != nil {
 		panic(err) // the table of lists is ours, and a test reads it
 	}
-	return auditor.Session{
+	return auditor.Work{
 		Config: collect.Config{
 			DNS: client, Lists: checker, BlockLists: lists,
-			Prober: func(helo string) collect.Prober {
-				return smtp.New(smtp.Config{Dialer: dialer, HELO: helo, Roots: p.trust})
-			},
-			Local: func(ctx context.Context, ip6 bool) netip.Addr {
-				ctx, cancel := context.WithTimeout(ctx, time.Second)
-				defer cancel()
-				return dialer.Local(ctx, ip6)
-			},
-			HostName: p.hostName,
-			Events:   p.events(o),
+			Prober: s.prober, Shared: s.shared, Local: s.local, HostName: s.p.hostName,
+			Events: s.events(req.Plan.Domain),
 		},
 		Queries: func() []audit.Query { return append(client.Queries(), again.Queries()...) },
-		Count:   dialer.Count,
-		Close:   func() { client.Close(); again.Close() },
+		Sent:    func() int { return client.Sent() + again.Sent() },
+	}
+}
+
+// local is the address that packets to the internet leave with.
+func (s *session) local(ctx context.Context, ip6 bool) netip.Addr {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return s.dialer.Local(ctx, ip6)
+}
+
+// prober is one for all audits that have found the same name for us.
+func (s *session) prober(helo string) collect.Prober {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.probers[helo] == nil {
+		s.probers[helo] = smtp.New(smtp.Config{Dialer: s.dialer, HELO: helo, Roots: s.p.trust})
+	}
+	return s.probers[helo]
+}
+
+func (s *session) drain(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.probers {
+		p.Drain(ctx)
 	}
 }

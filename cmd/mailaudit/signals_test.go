@@ -96,7 +96,7 @@ func TestSignals(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			resolver := silence(t)
 			db := filepath.Join(t.TempDir(), "history.db")
-			p := startWaiting(t, resolver, "audit", "example.org", "example.net", "--db", db, "--timeout", "1h")
+			p := startWaiting(t, resolver, "audit", "example.org", "example.net", "--parallel", "1", "--db", db, "--timeout", "1h")
 			p.stop(t, c.signal)
 			if code := p.end(t); code != c.code || p.err.String() != "" {
 				t.Errorf("exit %d, want %d\nstderr: %s", code, c.code, p.err.String())

@@ -42,7 +42,7 @@ func smtpFlags() []cli.Flag {
 	// The rest is as for audit, less what is about a domain.
 	for _, f := range auditFlags() {
 		switch f.Names()[0] {
-		case "selector", "sending-ip", "only", "skip", "passive", "dry-run":
+		case "selector", "sending-ip", "file", "parallel", "only", "skip", "passive", "dry-run":
 			continue
 		}
 		flags = append(flags, f)

@@ -17,6 +17,9 @@ type Traffic struct {
 	Connections int `json:"connections"`
 	Hosts       int `json:"hosts"`
 	Addresses   int `json:"addresses"`
+	// Shared is how many servers, each at an address and a port, were looked at
+	// for another run that was made at the same time, and not once more.
+	Shared int `json:"shared,omitempty"`
 }
 
 // Query is one DNS question and every try to have it answered.
@@ -38,10 +41,12 @@ type Try struct {
 
 // Session is one TCP connection to one SMTP server.
 type Session struct {
-	Endpoint string    `json:"endpoint"` // the subject
-	N        int       `json:"n"`        // 1 for the first connection to this endpoint
-	Started  time.Time `json:"started"`
-	Lines    []Line    `json:"lines"`
+	Endpoint string `json:"endpoint"` // the subject
+	N        int    `json:"n"`        // 1 for the first connection to this endpoint
+	// Attempted is false when we ourselves kept the connection from being tried.
+	Attempted bool      `json:"attempted,omitempty"`
+	Started   time.Time `json:"started"`
+	Lines     []Line    `json:"lines"`
 	// Outcome says how the session ended, in a word or a sentence.
 	Outcome string `json:"outcome,omitempty"`
 	// Times of the steps that were taken, from the step before.

@@ -36,19 +36,28 @@ const DefaultTimeout = 5 * time.Minute
 type Auditor struct {
 	Store   *store.DB
 	Version string // of the program
-	// Open prepares what one audit works with: a resolver and a prober of its
-	// own. It returns the questions asked and the connections made so far, for
-	// the sidecar, and a function that frees everything.
+	// Open prepares what the audits of one batch work with.
 	Open func() Session
 	Now  func() time.Time // nil: time.Now
 }
 
-// Session is what one audit works with.
+// Session is what the audits of one batch share: their resolver, their prober.
 type Session struct {
-	Config  collect.Config
+	// Work is the part of it for one audit.
+	Work func(Request) Work
+	// Drain waits for the last replies to QUIT, some seconds at most, or until
+	// ctx ends. No result depends on it.
+	Drain func(ctx context.Context)
+	Close func() // frees everything
+}
+
+// Work is what one audit works with.
+type Work struct {
+	Config collect.Config
+	// Queries are the questions that the audit relies on, for the sidecar; Sent
+	// is how many of them left because of it.
 	Queries func() []audit.Query
-	Count   func() (connections, addresses int)
-	Close   func()
+	Sent    func() int
 }
 
 // Result is an audit that was made.
@@ -57,17 +66,13 @@ type Result struct {
 	Delta *audit.Delta
 	// History is since when each verdict of the run holds; nil without a store.
 	History map[audit.Key]audit.Verdict
-	// Drain waits for the last replies to QUIT, some seconds at most, or until
-	// the context of the audit ends. The program calls it before it ends; the
-	// result does not depend on it.
-	Drain func()
 }
 
-// Audit makes one audit and stores it. The world not answering is no error:
+// audit makes one audit and stores it. The world not answering is no error:
 // it is in the findings. An error is the store's; the Result is then still
 // whole, but not stored. When ctx ends before the audit does, the run is
 // stored as aborted and compared with nothing.
-func (a *Auditor) Audit(ctx context.Context, req Request) (Result, error) {
+func (a *Auditor) audit(ctx context.Context, session Session, req Request) (Result, error) {
 	now := a.Now
 	if now == nil {
 		now = time.Now
@@ -77,8 +82,8 @@ func (a *Auditor) Audit(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	session := a.Open()
-	collector := collect.New(session.Config, req.Plan)
+	work := session.Work(req)
+	collector := collect.New(work.Config, req.Plan)
 	timeout := req.Timeout
 	if timeout == 0 {
 		timeout = DefaultTimeout
@@ -89,7 +94,7 @@ func (a *Auditor) Audit(ctx context.Context, req Request) (Result, error) {
 
 	run.Snapshot.Facts = got.Facts
 	run.Snapshot.Vantage.HELO = got.HELO
-	run.Sidecar = sidecar(session, got)
+	run.Sidecar = sidecar(work, got)
 	run.Findings = rules.Evaluate(&run.Snapshot)
 	run.Score = rules.Score(run.Findings)
 	run.State = audit.Complete
@@ -100,10 +105,7 @@ func (a *Auditor) Audit(ctx context.Context, req Request) (Result, error) {
 		delta = audit.Compare(prior, run, rules.Info())
 	}
 	run.Finished = now().UTC().Truncate(time.Millisecond)
-	out := Result{Run: run, Delta: delta, Drain: func() {
-		collector.Drain(ctx) // whoever stops the program has no time for goodbyes
-		session.Close()
-	}}
+	out := Result{Run: run, Delta: delta}
 	if a.Store == nil {
 		return out, nil
 	}
@@ -150,7 +152,7 @@ func (a *Auditor) begin(ctx context.Context, req Request, started time.Time) (*a
 
 // Stored reads a run back, with what changed in it since the run before.
 func (a *Auditor) Stored(ctx context.Context, run *audit.Run) (Result, error) {
-	out := Result{Run: run, Delta: audit.Compare(audit.Prior{}, run, rules.Info()), Drain: func() {}}
+	out := Result{Run: run, Delta: audit.Compare(audit.Prior{}, run, rules.Info())}
 	if run.State != audit.Complete {
 		return out, nil
 	}
@@ -198,7 +200,7 @@ func Rejudge(run *audit.Run, version string) Result {
 	again.Findings = rules.Evaluate(&again.Snapshot)
 	again.Score = rules.Score(again.Findings)
 	prior := audit.Prior{Base: run, Verdicts: history(audit.Prior{}, run)}
-	return Result{Run: &again, Delta: audit.Compare(prior, &again, rules.Info()), History: history(prior, &again), Drain: func() {}}
+	return Result{Run: &again, Delta: audit.Compare(prior, &again, rules.Info()), History: history(prior, &again)}
 }
 
 // history says since when each verdict of a run holds.
@@ -218,18 +220,17 @@ func history(prior audit.Prior, run *audit.Run) map[audit.Key]audit.Verdict {
 }
 
 // sidecar gathers what changes by itself.
-func sidecar(s Session, got collect.Result) audit.Sidecar {
-	out := audit.Sidecar{Queries: s.Queries(), Sessions: got.Sessions}
-	for _, q := range out.Queries {
-		out.Traffic.Questions += len(q.Tries)
-	}
-	out.Traffic.Connections, out.Traffic.Addresses = s.Count()
+func sidecar(w Work, got collect.Result) audit.Sidecar {
 	hosts := map[audit.DNSName]bool{}
 	for _, e := range got.Facts.SMTP {
 		if e.Connect.State != audit.NotTried {
 			hosts[e.Host] = true
 		}
 	}
-	out.Traffic.Hosts = len(hosts)
-	return out
+	return audit.Sidecar{
+		Queries: w.Queries(), Sessions: got.Sessions,
+		Traffic: audit.Traffic{
+			Questions: w.Sent(), Connections: got.Connections, Hosts: len(hosts), Addresses: got.Addresses, Shared: got.Shared,
+		},
+	}
 }

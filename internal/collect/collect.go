@@ -17,6 +17,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -40,7 +41,6 @@ const (
 // Prober observes SMTP endpoints; *smtp.Prober does.
 type Prober interface {
 	Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []audit.Session)
-	Drain(ctx context.Context)
 }
 
 // ListChecker observes block lists; *dnsbl.Checker does.
@@ -71,9 +71,12 @@ type Named struct {
 // Config is what a Collector works with.
 type Config struct {
 	DNS dnscheck.Asker
-	// Prober makes the prober once our own name is known. It is called once at
-	// most.
+	// Prober makes the prober, or finds the one that the batch has, once our
+	// own name is known. It is called once at most.
 	Prober func(helo string) Prober
+	// Shared is what the batch has in common at SMTP servers; nil: this is a run
+	// by itself.
+	Shared *Shared
 	// Lists asks block lists; BlockLists are those that it knows.
 	Lists      ListChecker
 	BlockLists []dnsbl.List
@@ -100,6 +103,9 @@ type Result struct {
 	Facts    audit.Facts
 	Sessions []audit.Session
 	HELO     string // the name given in EHLO; empty when nothing was connected to
+	// Connections were made for this run, to Addresses. At Shared servers it
+	// was enough that another run of the batch looked.
+	Connections, Addresses, Shared int
 }
 
 // Collector collects the facts of one domain. It is used once.
@@ -111,12 +117,20 @@ type Collector struct {
 	prober Prober        // the same
 	mu     sync.Mutex    // guards what follows, never held while waiting
 	result Result
-	taken  map[netip.Addr]bool // addresses that are being looked at for themselves
+	taken  map[netip.Addr]bool     // addresses that are being looked at for themselves
+	met    map[netip.Addr]bool     // addresses that were connected to for this run
+	theirs map[netip.AddrPort]bool // servers that were looked at for another run alone
 }
 
 // New makes a Collector for one plan.
 func New(cfg Config, plan Plan) *Collector {
-	return &Collector{cfg: cfg, plan: plan, ready: make(chan struct{}), taken: map[netip.Addr]bool{}}
+	if cfg.Shared == nil {
+		cfg.Shared = NewShared()
+	}
+	return &Collector{
+		cfg: cfg, plan: plan, ready: make(chan struct{}),
+		taken: map[netip.Addr]bool{}, met: map[netip.Addr]bool{}, theirs: map[netip.AddrPort]bool{},
+	}
 }
 
 // Collect makes all observations of the plan and returns them in canonical
@@ -144,7 +158,10 @@ func (c *Collector) Collect(ctx context.Context) Result {
 // finish brings the result into canonical form.
 func (c *Collector) finish() Result {
 	c.result.Facts.Canonical()
-	slices.SortFunc(c.result.Sessions, func(a, b audit.Session) int { return a.Started.Compare(b.Started) })
+	slices.SortFunc(c.result.Sessions, func(a, b audit.Session) int {
+		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.Endpoint, b.Endpoint))
+	})
+	c.result.Addresses, c.result.Shared = len(c.met), len(c.theirs)
 	return c.result
 }
 
@@ -153,14 +170,6 @@ func (c *Collector) introduce(ctx context.Context) {
 	c.helo = c.identity(ctx)
 	c.prober = c.cfg.Prober(c.helo)
 	close(c.ready)
-}
-
-// Drain waits for the goodbyes of SMTP sessions that were already observed,
-// or for ctx. It comes after Collect.
-func (c *Collector) Drain(ctx context.Context) {
-	if c.prober != nil {
-		c.prober.Drain(ctx)
-	}
 }
 
 // mail follows the mail of the domain. The addresses of the domain itself are
@@ -233,7 +242,6 @@ func leftOut(name audit.DNSName, role audit.Role) audit.Host {
 func (c *Collector) host(ctx context.Context, name audit.DNSName, role audit.Role, perFamily int) {
 	h := audit.Host{Name: name, Role: role}
 	var alias [2]audit.Obs[[]audit.DNSName]
-	turn := make(chan struct{}, 1) // one connection at a time to one host
 	var wg sync.WaitGroup
 	family := func(ip6 bool, into *audit.Obs[[]netip.Addr], i int, what string) {
 		*into, alias[i] = dnscheck.Addresses(ctx, c.cfg.DNS, name, ip6)
@@ -241,7 +249,7 @@ func (c *Collector) host(ctx context.Context, name audit.DNSName, role audit.Rol
 		addrs := slices.Clone(into.Value)
 		slices.SortFunc(addrs, netip.Addr.Compare)
 		for j, a := range slices.Compact(addrs) {
-			wg.Go(func() { c.address(ctx, name, a, j < perFamily, turn) })
+			wg.Go(func() { c.address(ctx, name, a, j < perFamily) })
 		}
 	}
 	wg.Go(func() { family(false, &h.A, 0, "A") })
@@ -253,13 +261,13 @@ func (c *Collector) host(ctx context.Context, name audit.DNSName, role audit.Rol
 
 // address looks at one address of a host from both sides: its reverse DNS,
 // and what answers there.
-func (c *Collector) address(ctx context.Context, host audit.DNSName, a netip.Addr, probe bool, turn chan struct{}) {
+func (c *Collector) address(ctx context.Context, host audit.DNSName, a netip.Addr, probe bool) {
 	var wg sync.WaitGroup
 	if c.take(a) {
 		wg.Go(func() { c.about(ctx, a, audit.RoleMX) })
 	}
 	if c.plan.Scope.Connects() {
-		wg.Go(func() { c.endpoint(ctx, c.target(host, a), probe, turn) })
+		wg.Go(func() { c.endpoint(ctx, c.target(host, a), probe) })
 	}
 	wg.Wait()
 }
@@ -282,75 +290,6 @@ func (c *Collector) reverse(ctx context.Context, a netip.Addr, role audit.Role) 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.result.Facts.RDNS = append(c.result.Facts.RDNS, rv)
-}
-
-func (c *Collector) endpoint(ctx context.Context, t smtp.Target, probe bool, turn chan struct{}) {
-	if !probe {
-		c.addEndpoint(notProbed(t), nil)
-		return
-	}
-	<-c.ready
-	select {
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
-	case <-ctx.Done(): // then Probe connects to nothing and says why
-	}
-	subject := audit.EndpointSubject(t.Host, t.Addr, t.Port)
-	c.emit(Event{Subject: subject, What: "SMTP", Begin: true})
-	e, sessions := c.prober.Probe(ctx, t)
-	c.tell(subject, "SMTP", e.Connect.State)
-	c.mu.Lock()
-	c.result.HELO = c.helo
-	c.mu.Unlock()
-	c.addEndpoint(e, sessions)
-}
-
-// notProbed is an address beyond the limits: named, and nothing claimed.
-func notProbed(t smtp.Target) audit.Endpoint {
-	const why = "a run probes a sample of the addresses of large mail hosts"
-	return audit.Endpoint{
-		Host: t.Host, Addr: t.Addr, Port: t.Port, Mode: t.Mode,
-		Connect:  audit.Skipped[audit.Nothing](why),
-		Greeting: audit.Skipped[audit.Greeting](why),
-		Hello:    audit.Skipped[audit.Hello](why),
-		Helo:     audit.Skipped[audit.Hello](why),
-		StartTLS: audit.Skipped[audit.Nothing](why),
-		TLS:      audit.Skipped[audit.TLS](why),
-		HelloTLS: audit.Skipped[audit.Hello](why),
-	}
-}
-
-// target is where an address of a host is connected to.
-func (c *Collector) target(host audit.DNSName, a netip.Addr) smtp.Target {
-	if n := c.plan.Named; n != nil {
-		return smtp.Target{Host: host, Addr: a, Port: n.Port, Mode: n.Mode}
-	}
-	return smtp.Target{Host: host, Addr: a, Port: PortSMTP}
-}
-
-// named follows the one server that the user named.
-func (c *Collector) named(ctx context.Context, wg *sync.WaitGroup) {
-	const why = "one server was named, not a domain"
-	c.result.Facts.MX = audit.MX{
-		Exists: audit.NA[audit.Nothing](why), Alias: audit.NA[[]audit.DNSName](why), Records: audit.NA[[]audit.MXRecord](why),
-	}
-	n := c.plan.Named
-	if !n.Addr.IsValid() {
-		wg.Go(func() { c.host(ctx, n.Host, audit.RoleNamed, MaxPerFamily) })
-		return
-	}
-	const literal = "an address was named, not a host"
-	h := audit.Host{
-		Name: n.Host, Role: audit.RoleNamed, Alias: audit.NA[[]audit.DNSName](literal),
-		A: audit.NA[[]netip.Addr](literal), AAAA: audit.NA[[]netip.Addr](literal),
-	}
-	if n.Addr.Is4() {
-		h.A = audit.See([]netip.Addr{n.Addr}, "")
-	} else {
-		h.AAAA = audit.See([]netip.Addr{n.Addr}, "")
-	}
-	c.addHost(h)
-	wg.Go(func() { c.address(ctx, n.Host, n.Addr, true, make(chan struct{}, 1)) })
 }
 
 // take claims an address for one goroutine.

@@ -68,8 +68,6 @@ func (p *prober) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []au
 	return e, []audit.Session{{Endpoint: e.Subject(), Started: time.Now()}}
 }
 
-func (p *prober) Drain(context.Context) {}
-
 func collectFacts(t *testing.T, ctx context.Context, z zone, edit func(*Config, *Plan)) (Result, *prober) {
 	t.Helper()
 	d, _, err := audit.ParseDomain("example.org")

@@ -110,7 +110,7 @@ func (d *Dialer) Host(ctx context.Context, remote netip.AddrPort) (net.Conn, err
 	}
 	leave, err := d.enter(ctx, a)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errWaiting, err)
 	}
 	err = d.charge(a)
 	if err != nil {

@@ -20,6 +20,15 @@ var errConnect = errors.New("connect timeout")
 // net package, which claim to be context.DeadlineExceeded as well.
 var errEnded = errors.New("gave up")
 
+// errWaiting marks an attempt that ended while it still waited for its turn.
+var errWaiting = errors.New("waiting for a turn")
+
+// Attempted reports whether a call of Host that returned err has sent
+// anything: with no error it has, and with one unless that was ours.
+func Attempted(err error) bool {
+	return !errors.Is(err, ErrBlocked) && !errors.Is(err, ErrBudget) && !errors.Is(err, errWaiting)
+}
+
 // ended is the error for a ctx that is done: context.DeadlineExceeded or
 // context.Canceled, wrapped. A cause that is one of these two wins over
 // ctx.Err: a run that is canceled because its time is over was not

@@ -200,7 +200,10 @@ func checkJSON(t *testing.T, e Entry) {
 			t.Fatalf("JSON holds %U", r)
 		}
 	}
-	var back jsonReport
+	var back struct {
+		Schema string    `json:"schema"`
+		Runs   []jsonRun `json:"runs"`
+	}
 	dec := json.NewDecoder(bytes.NewReader(b.Bytes()))
 	dec.DisallowUnknownFields()
 	err = dec.Decode(&back)

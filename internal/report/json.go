@@ -16,12 +16,6 @@ import (
 // Schema names the JSON contract. Within mailaudit/1 it only grows.
 const Schema = "mailaudit/1"
 
-// jsonReport is the whole JSON output.
-type jsonReport struct {
-	Schema string    `json:"schema"`
-	Runs   []jsonRun `json:"runs"`
-}
-
 // jsonRun is one run. docs/json.md says what each field means and when it is
 // empty.
 type jsonRun struct {
@@ -87,18 +81,49 @@ type Entry struct {
 // show as it is stands in it as \u escapes, so that the document can be looked
 // at as well as read. The error is the writer's.
 func JSON(w io.Writer, entries []Entry) error {
-	out := jsonReport{Schema: Schema, Runs: []jsonRun{}}
+	d := JSONDocument{}
 	for _, e := range entries {
-		out.Runs = append(out.Runs, toJSON(e))
+		err := d.Add(w, e)
+		if err != nil {
+			return err
+		}
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetIndent("", "  ")
-	err := enc.Encode(out)
+	return d.End(w)
+}
+
+// JSONDocument is the document of JSON, run by run. The zero value is one to
+// begin.
+type JSONDocument struct{ runs int }
+
+// jsonHead and jsonTail are around the runs.
+const (
+	jsonHead = "{\n  \"schema\": \"" + Schema + "\",\n  \"runs\": ["
+	jsonTail = "\n  ]\n}\n"
+)
+
+// Add writes the next run, and before the first one what the document begins
+// with. The error is the writer's.
+func (d *JSONDocument) Add(w io.Writer, e Entry) error {
+	lead := ","
+	if d.runs == 0 {
+		lead = jsonHead
+	}
+	run, err := json.MarshalIndent(toJSON(e), "    ", "  ")
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(escapeUnseen(b.Bytes()))
+	d.runs++
+	_, err = w.Write(escapeUnseen([]byte(lead + "\n    " + string(run))))
+	return err
+}
+
+// End writes the end of the document. The error is the writer's.
+func (d *JSONDocument) End(w io.Writer) error {
+	text := jsonTail
+	if d.runs == 0 {
+		text = jsonHead + "]\n}\n"
+	}
+	_, err := io.WriteString(w, text)
 	return err
 }
 

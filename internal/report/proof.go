@@ -16,11 +16,23 @@ func traffic(run *audit.Run) string {
 	switch {
 	case t == audit.Traffic{}:
 		return ""
-	case t.Connections == 0:
+	case t.Connections == 0 && t.Shared == 0:
 		return fmt.Sprintf("This run asked %s and connected to no mail server.", plural(t.Questions, "DNS question"))
 	}
-	return fmt.Sprintf("This run asked %s and opened %s to %s. It sent no mail, named no recipient and tried no password.",
-		plural(t.Questions, "DNS question"), plural(t.Connections, "connection"), plural(t.Addresses, "address"))
+	shared := ""
+	if t.Shared > 0 {
+		shared = fmt.Sprintf(" %s looked at for another domain of the same call, once for both.", verb(t.Shared, "more server was", "more servers were"))
+	}
+	return fmt.Sprintf("This run asked %s and opened %s to %s.%s It sent no mail, named no recipient and tried no password.",
+		plural(t.Questions, "DNS question"), plural(t.Connections, "connection"), plural(t.Addresses, "address"), shared)
+}
+
+// verb is a number and what goes with it.
+func verb(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 // stand is where and when a run saw what it saw: nothing is proven for
@@ -43,11 +55,11 @@ func proves(run *audit.Run) []string {
 	}
 	t := tallyOf(run.Snapshot.Facts.SMTP)
 	if t.up > 0 {
-		verb := "welcome"
+		does := "welcome"
 		if t.up == 1 {
-			verb = "welcomes"
+			does = "welcomes"
 		}
-		out = append(out, fmt.Sprintf("that %s %s a mail connection with 220", plural(t.up, "address"), verb))
+		out = append(out, fmt.Sprintf("that %s %s a mail connection with 220", plural(t.up, "address"), does))
 	}
 	if t.unwelcome > 0 {
 		out = append(out, fmt.Sprintf("that %s turned us away", plural(t.unwelcome, "address")))

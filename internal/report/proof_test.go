@@ -17,6 +17,7 @@ func TestTraffic(t *testing.T) {
 	}{
 		{audit.Traffic{Questions: 9, Connections: 2, Hosts: 1, Addresses: 1}, "This run asked 9 DNS questions and opened 2 connections to 1 address. It sent no mail, named no recipient and tried no password."},
 		{audit.Traffic{Questions: 1}, "This run asked 1 DNS question and connected to no mail server."},
+		{audit.Traffic{Questions: 3, Hosts: 1, Shared: 1}, "This run asked 3 DNS questions and opened 0 connections to 0 addresses. 1 more server was looked at for another domain of the same call, once for both. It sent no mail, named no recipient and tried no password."},
 		{audit.Traffic{}, ""}, // an old run
 	} {
 		if got := traffic(&audit.Run{Sidecar: audit.Sidecar{Traffic: c.traffic}}); got != c.want {

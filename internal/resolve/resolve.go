@@ -33,9 +33,10 @@
 // server and never about the name in the question. Queries are padded (RFC
 // 8467), as their length would tell what the encryption hides.
 //
-// A [Client] remembers what it asked for as long as it lives, which is one run:
-// however many collectors want the addresses of a host, the question is sent
-// once.
+// Whoever asks the same twice within one run has the same answer: however many
+// collectors want the addresses of a host, the question is sent once. Runs that
+// are made together share a [Client] and have a [View] of it each: what one of
+// them has just asked, the others need not ask again.
 package resolve
 
 import (
@@ -45,11 +46,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/miekg/dns"
 
 	"mailaudit/internal/audit"
 	"mailaudit/internal/dial"
@@ -69,8 +67,8 @@ type Config struct {
 	Roots      *x509.CertPool // trusted for encrypted servers; nil: the system's
 	Timeout    time.Duration  // of one exchange, connecting included; 0: DefaultTimeout
 	Tries      int            // for one question, over all servers; 0: DefaultTries, never fewer than two
-	MaxQueries int            // questions of this Client, what it remembers not counted; 0: DefaultMaxQueries
-	InFlight   int            // questions under way at once; 0: DefaultInFlight
+	MaxQueries int            // questions of one View; 0: DefaultMaxQueries
+	InFlight   int            // questions under way at once, of all Views; 0: DefaultInFlight
 }
 
 // Default limits. Three seconds outlast every recursive resolution that mail
@@ -105,16 +103,18 @@ type Client struct {
 
 	mu     sync.Mutex // guards what follows, never held while waiting
 	closed bool
-	asked  int
-	memo   map[key]*flight
-	log    []audit.Query
+	memo   memory
+
+	own *View // of a Client that is used alone
 }
 
 // flight is one question, under way until done is closed, remembered from
 // then on.
 type flight struct {
+	key  key
 	done chan struct{}
-	step *step // set before done is closed, never changed after
+	step *step     // set before done is closed, never changed after
+	at   time.Time // when it ended, the same
 }
 
 // step is the answer to one question on the wire. When it is an alias about
@@ -134,8 +134,9 @@ func New(cfg Config) *Client {
 	c := &Client{
 		cfg:   cfg,
 		slots: make(chan struct{}, cfg.InFlight),
-		memo:  map[key]*flight{},
+		memo:  newMemory(),
 	}
+	c.own = c.View()
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	for _, s := range cfg.Servers {
 		known := func(u *upstream) bool { return u.server == s }
@@ -161,77 +162,32 @@ func (c *Client) Close() {
 	c.readers.Wait()
 }
 
-// Ask asks for the records of a type at a name, follows aliases, and
-// remembers the answer. It never returns nil. When ctx ends first, the answer
-// is Unknown with Deadline or Interrupted for this caller alone. The Answer
-// may be shared with other callers: do not change it.
+// Ask asks as the one View of a Client that is used alone: see [View.Ask].
 func (c *Client) Ask(ctx context.Context, name audit.DNSName, qtype uint16) *Answer {
-	q, err := newQuestion(name, qtype)
-	if err != nil {
-		return unasked(name, qtype, audit.Reason{Code: audit.Malformed, Text: name.String() + " cannot be a name in the DNS (RFC 1035 2.3.4)"})
-	}
-	first := c.one(ctx, q)
-	if first.next == "" {
-		return &first.answer
-	}
-	joined := first.answer.clone()
-	for next := first.next; next != ""; {
-		q, err = newQuestion(next, qtype)
-		if err != nil { // it came off the wire, so it fits on it
-			return unasked(name, qtype, dial.Reason(err))
-		}
-		s := c.one(ctx, q)
-		joined.join(&s.answer)
-		if joined.astray() {
-			joined.State, joined.Why, joined.Records = audit.Unknown, loops(joined.Name), nil
-			break
-		}
-		next = s.next
-	}
-	return joined
+	return c.own.Ask(ctx, name, qtype)
 }
 
-// one has a single question answered: from memory, by a flight that is under
-// way already, or by a new one.
-func (c *Client) one(ctx context.Context, q *question) *step {
-	f, why := c.board(ctx, q)
-	if f == nil {
-		return &step{answer: *unasked(q.name, q.qtype, why)}
-	}
-	select {
-	case <-f.done: // what is known is told even when ctx has ended
-		return f.step
-	default:
-	}
-	select {
-	case <-f.done:
-		return f.step
-	case <-ctx.Done():
-		return &step{answer: *unasked(q.name, q.qtype, gaveUp(ctx))}
-	}
-}
+// Queries are those of Ask: see [View.Queries].
+func (c *Client) Queries() []audit.Query { return c.own.Queries() }
 
-// board finds the flight of a question or starts it. Without a flight the
-// reason says why there is none.
-func (c *Client) board(ctx context.Context, q *question) (*flight, audit.Reason) {
+// board finds the flight of a question or starts it, and says which: true for the
+// caller that started it. Without a flight the reason says why there is none.
+func (c *Client) board(ctx context.Context, q *question) (*flight, bool, audit.Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f := c.memo[q.key]
+	f := c.memo.get(q.key, time.Now())
 	switch {
 	case f != nil:
-		return f, audit.Reason{}
+		return f, false, audit.Reason{}
 	case ctx.Err() != nil:
-		return nil, gaveUp(ctx)
+		return nil, false, gaveUp(ctx)
 	case c.closed:
-		return nil, dial.Reason(context.Canceled)
-	case c.asked >= c.cfg.MaxQueries:
-		return nil, audit.Reason{Code: audit.Budget, Text: "not asked, because this run has used up its DNS questions"}
+		return nil, false, dial.Reason(context.Canceled)
 	}
-	c.asked++
-	f = &flight{done: make(chan struct{})}
-	c.memo[q.key] = f
+	f = &flight{key: q.key, done: make(chan struct{})}
+	c.memo.put(f)
 	c.flights.Go(func() { c.fly(q, f) })
-	return f, audit.Reason{}
+	return f, true, audit.Reason{}
 }
 
 // fly has a question answered and keeps the answer, unless it was the end of
@@ -244,28 +200,13 @@ func (c *Client) fly(q *question, f *flight) {
 	case <-c.ctx.Done():
 		f.step = &step{answer: *unasked(q.name, q.qtype, dial.Reason(context.Canceled))}
 	}
-	a := &f.step.answer
-	c.mu.Lock()
-	if a.Why.Code == audit.Interrupted {
-		delete(c.memo, q.key)
+	f.at = time.Now()
+	if f.step.answer.Why.Code == audit.Interrupted {
+		c.mu.Lock()
+		c.memo.drop(f)
+		c.mu.Unlock()
 	}
-	if len(a.Tries) > 0 {
-		c.log = append(c.log, audit.Query{Name: a.Name, Type: dns.Type(a.Type).String(), Tries: a.Tries, TTL: a.TTL})
-	}
-	c.mu.Unlock()
 	close(f.done)
-}
-
-// Queries lists every question that was sent and has ended, with each try,
-// sorted by name and type.
-func (c *Client) Queries() []audit.Query {
-	c.mu.Lock()
-	out := slices.Clone(c.log)
-	c.mu.Unlock()
-	slices.SortStableFunc(out, func(a, b audit.Query) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), strings.Compare(a.Type, b.Type))
-	})
-	return out
 }
 
 // gaveUp is the reason for a ctx that has ended. A cause that is one of the

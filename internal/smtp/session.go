@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/dial"
 )
 
 // session is one connection while it is open.
@@ -82,6 +83,7 @@ func (s *session) connect() bool {
 	took := lap(&s.rec.Connect)
 	conn, err := s.p.cfg.Dialer.Host(s.ctx, netip.AddrPortFrom(s.t.Addr, s.t.Port))
 	took()
+	s.rec.Attempted = dial.Attempted(err)
 	if err != nil {
 		why := s.reason(err)
 		how := dark

@@ -1,0 +1,93 @@
+package collect
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+
+	"mailaudit/internal/audit"
+	"mailaudit/internal/smtp"
+)
+
+func (c *Collector) endpoint(ctx context.Context, t smtp.Target, probe bool) {
+	if !probe {
+		c.addEndpoint(notProbed(t), nil)
+		return
+	}
+	<-c.ready
+	subject := audit.EndpointSubject(t.Host, t.Addr, t.Port)
+	c.emit(Event{Subject: subject, What: "SMTP", Begin: true})
+	e, sessions, ours := c.cfg.Shared.probe(ctx, c.prober, t)
+	c.tell(subject, "SMTP", e.Connect.State)
+	c.keep(func() {
+		c.result.HELO = c.helo
+		c.count(t, sessions, ours)
+	})
+	c.addEndpoint(e, sessions)
+}
+
+// count notes what a look has cost the server, and whom it was for.
+func (c *Collector) count(t smtp.Target, sessions []audit.Session, ours bool) {
+	server := netip.AddrPortFrom(t.Addr, t.Port)
+	if !ours {
+		if len(sessions) > 0 && !c.met[t.Addr] {
+			c.theirs[server] = true
+		}
+		return
+	}
+	for _, s := range sessions {
+		if s.Attempted {
+			c.result.Connections++
+			c.met[t.Addr] = true
+			delete(c.theirs, server)
+		}
+	}
+}
+
+// notProbed is an address beyond the limits: named, and nothing claimed.
+func notProbed(t smtp.Target) audit.Endpoint {
+	const why = "a run probes a sample of the addresses of large mail hosts"
+	return audit.Endpoint{
+		Host: t.Host, Addr: t.Addr, Port: t.Port, Mode: t.Mode,
+		Connect:  audit.Skipped[audit.Nothing](why),
+		Greeting: audit.Skipped[audit.Greeting](why),
+		Hello:    audit.Skipped[audit.Hello](why),
+		Helo:     audit.Skipped[audit.Hello](why),
+		StartTLS: audit.Skipped[audit.Nothing](why),
+		TLS:      audit.Skipped[audit.TLS](why),
+		HelloTLS: audit.Skipped[audit.Hello](why),
+	}
+}
+
+// target is where an address of a host is connected to.
+func (c *Collector) target(host audit.DNSName, a netip.Addr) smtp.Target {
+	if n := c.plan.Named; n != nil {
+		return smtp.Target{Host: host, Addr: a, Port: n.Port, Mode: n.Mode}
+	}
+	return smtp.Target{Host: host, Addr: a, Port: PortSMTP}
+}
+
+// named follows the one server that the user named.
+func (c *Collector) named(ctx context.Context, wg *sync.WaitGroup) {
+	const why = "one server was named, not a domain"
+	c.result.Facts.MX = audit.MX{
+		Exists: audit.NA[audit.Nothing](why), Alias: audit.NA[[]audit.DNSName](why), Records: audit.NA[[]audit.MXRecord](why),
+	}
+	n := c.plan.Named
+	if !n.Addr.IsValid() {
+		wg.Go(func() { c.host(ctx, n.Host, audit.RoleNamed, MaxPerFamily) })
+		return
+	}
+	const literal = "an address was named, not a host"
+	h := audit.Host{
+		Name: n.Host, Role: audit.RoleNamed, Alias: audit.NA[[]audit.DNSName](literal),
+		A: audit.NA[[]netip.Addr](literal), AAAA: audit.NA[[]netip.Addr](literal),
+	}
+	if n.Addr.Is4() {
+		h.A = audit.See([]netip.Addr{n.Addr}, "")
+	} else {
+		h.AAAA = audit.See([]netip.Addr{n.Addr}, "")
+	}
+	c.addHost(h)
+	wg.Go(func() { c.address(ctx, n.Host, n.Addr, true) })
+}

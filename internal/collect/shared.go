@@ -1,0 +1,212 @@
+package collect
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"mailaudit/internal/audit"
+	"mailaudit/internal/smtp"
+)
+
+// How much, and for how long, one look at a server serves the runs of a batch.
+const (
+	maxProbes = 1024             // each some ten kilobytes; a provider is always among the last used
+	probeAge  = 15 * time.Minute // a batch of hours shall not tell the morning's news in the evening
+)
+
+// Shared is what the runs of a batch have in common at SMTP servers: a server
+// that a thousand domains name as their mail host is looked at once, and however
+// many runs go on, there is one connection at a time to one host. It is safe for
+// concurrent use.
+type Shared struct {
+	mu     sync.Mutex // guards what follows, never held while waiting
+	probes map[place]*list.Element
+	order  *list.List // of *probe, the last used in front
+	turns  map[audit.DNSName]*turn
+}
+
+// place is what is looked at once. Under most circumstances what a server shows
+// does not depend on the name that led to it, and host is empty.
+type place struct {
+	addr netip.Addr
+	port uint16
+	mode audit.Mode
+	host audit.DNSName
+}
+
+// probe is one look at a server, under way until done is closed.
+type probe struct {
+	place    place
+	done     chan struct{}
+	endpoint audit.Endpoint // set before done is closed, like what follows
+	sessions []audit.Session
+	at       time.Time
+	void     bool // the run that made it ended first
+}
+
+// turn is the right to connect to a host.
+type turn struct {
+	held  chan struct{}
+	users int
+}
+
+// NewShared makes one.
+func NewShared() *Shared {
+	return &Shared{probes: map[place]*list.Element{}, order: list.New(), turns: map[audit.DNSName]*turn{}}
+}
+
+// probe looks at a target, or tells what was seen there shortly before or is
+// being seen right now. It reports whether the look was made for this caller.
+// A look lives on the ctx of the one who began it, who learns the part that was
+// seen when that ends; the others then look themselves.
+func (s *Shared) probe(ctx context.Context, prober Prober, t smtp.Target) (audit.Endpoint, []audit.Session, bool) {
+	at := place{addr: t.Addr, port: t.Port, mode: t.Mode}
+	for {
+		p, ours := s.join(at)
+		if ours {
+			s.look(ctx, prober, t, p)
+			return p.endpoint, p.sessions, true
+		}
+		if !wait(ctx, p.done) {
+			return smtp.Unobserved(t, gaveUp(ctx)), nil, false
+		}
+		if p.void {
+			continue
+		}
+		e, same := smtp.As(p.endpoint, t)
+		if same {
+			return e, renamed(p.sessions, e.Subject()), false
+		}
+		if at.host != "" { // it is of this very target, so this does not happen
+			return smtp.Unobserved(t, audit.Reason{Code: audit.Bug, Text: "a look at one server was taken for a look at another"}), nil, false
+		}
+		at.host = t.Host
+	}
+}
+
+// look makes a probe, when its host has time for us.
+func (s *Shared) look(ctx context.Context, prober Prober, t smtp.Target, p *probe) {
+	leave := s.enter(ctx, t.Host)
+	p.endpoint, p.sessions = prober.Probe(ctx, t) // with a ctx that has ended it connects to nothing and says why
+	leave()
+	p.at = time.Now()
+	p.void = ctx.Err() != nil
+	if p.void {
+		s.drop(p)
+	}
+	close(p.done)
+}
+
+// join finds the probe of a place, or begins it: then it is for the caller to
+// look.
+func (s *Shared) join(at place) (*probe, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.probes[at]
+	if e != nil && !e.Value.(*probe).stale() {
+		s.order.MoveToFront(e)
+		return e.Value.(*probe), false
+	}
+	if e != nil {
+		s.remove(e)
+	}
+	p := &probe{place: at, done: make(chan struct{})}
+	s.probes[at] = s.order.PushFront(p)
+	if s.order.Len() > maxProbes {
+		s.remove(s.order.Back())
+	}
+	return p, true
+}
+
+func (p *probe) stale() bool {
+	select {
+	case <-p.done:
+		return time.Since(p.at) > probeAge
+	default:
+		return false
+	}
+}
+
+// drop forgets a probe, unless another one has taken its place.
+func (s *Shared) drop(p *probe) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.probes[p.place]
+	if e != nil && e.Value.(*probe) == p {
+		s.remove(e)
+	}
+}
+
+func (s *Shared) remove(e *list.Element) {
+	s.order.Remove(e)
+	delete(s.probes, e.Value.(*probe).place)
+}
+
+// enter waits for the turn at a host, or for ctx. The returned function gives
+// back what it got and is called once.
+func (s *Shared) enter(ctx context.Context, host audit.DNSName) func() {
+	s.mu.Lock()
+	t := s.turns[host]
+	if t == nil {
+		t = &turn{held: make(chan struct{}, 1)}
+		s.turns[host] = t
+	}
+	t.users++
+	s.mu.Unlock()
+	got := true
+	select {
+	case t.held <- struct{}{}:
+	case <-ctx.Done():
+		got = false
+	}
+	return func() {
+		if got {
+			<-t.held
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		t.users--
+		if t.users == 0 {
+			delete(s.turns, host)
+		}
+	}
+}
+
+// wait waits for done; false when ctx ends first. What is done already counts
+// even then.
+func wait(ctx context.Context, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+	}
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// renamed are the sessions of a probe under the name of another endpoint.
+func renamed(sessions []audit.Session, subject string) []audit.Session {
+	out := slices.Clone(sessions)
+	for i := range out {
+		out[i].Endpoint = subject
+	}
+	return out
+}
+
+// gaveUp is the reason for a ctx that has ended: the time was over, or the
+// user stopped it.
+func gaveUp(ctx context.Context) audit.Reason {
+	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return audit.Reason{Code: audit.Deadline, Text: "the time of this audit ran out"}
+	}
+	return audit.Reason{Code: audit.Interrupted, Text: "the run was interrupted"}
+}

@@ -1,0 +1,187 @@
+package collect
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mailaudit/internal/audit"
+	"mailaudit/internal/smtp"
+)
+
+// server is a fake prober with one server, at every address.
+type server struct {
+	mu    sync.Mutex
+	looks []string // "HOST ADDR"
+	takes time.Duration
+	show  func(*audit.Endpoint)
+}
+
+func (s *server) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []audit.Session) {
+	s.mu.Lock()
+	s.looks = append(s.looks, fmt.Sprintf("%s %s", t.Host, t.Addr))
+	s.mu.Unlock()
+	timer := time.NewTimer(s.takes)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return smtp.Unobserved(t, audit.Reason{Code: audit.Interrupted, Text: "the run was interrupted"}), []audit.Session{{Attempted: true}}
+	}
+	e := audit.Endpoint{Host: t.Host, Addr: t.Addr, Port: t.Port, Connect: audit.See(audit.Nothing{}, "nc "+t.Addr.String())}
+	if s.show != nil {
+		s.show(&e)
+	}
+	return e, []audit.Session{{Endpoint: e.Subject(), Attempted: true}}
+}
+
+func at(host, addr string) smtp.Target {
+	return smtp.Target{Host: audit.NewDNSName(host), Addr: netip.MustParseAddr(addr), Port: PortSMTP}
+}
+
+// certified lets a server show a certificate for some names.
+func certified(names ...audit.Raw) func(*audit.Endpoint) {
+	return func(e *audit.Endpoint) {
+		e.StartTLS = audit.See(audit.Nothing{}, "")
+		e.TLS = audit.See(audit.TLS{Chain: []audit.Certificate{{Names: names, NameCount: len(names)}}, NameMatch: audit.None[audit.Nothing](audit.OtherName, "", "")}, "")
+	}
+}
+
+// A thousand names of one server cost it one connection, as long as what it
+// shows does not hang on the name.
+func TestOneLookForAll(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		show  func(*audit.Endpoint)
+		hosts []string
+		looks int
+	}{
+		{"the same name", certified("mx.example.org"), []string{"mx.example.org", "mx.example.org", "mx.example.org"}, 1},
+		{"names that the certificate has", certified("*.mail.example.org"), []string{"a.mail.example.org", "b.mail.example.org", "c.mail.example.org"}, 1},
+		// The second name may be shown a certificate of its own.
+		{"a name that it has not", certified("a.example.org"), []string{"a.example.org", "b.example.org", "b.example.org"}, 2},
+		{"no TLS", nil, []string{"a.example.org", "b.example.org"}, 1},
+		{"refused", func(e *audit.Endpoint) { e.Connect = audit.None[audit.Nothing](audit.ConnRefused, "refused", "") },
+			[]string{"a.example.org", "b.example.org"}, 1},
+		{"TLS that failed", func(e *audit.Endpoint) {
+			e.StartTLS = audit.See(audit.Nothing{}, "")
+			e.TLS = audit.None[audit.TLS](audit.TLSProtocol, "", "")
+		}, []string{"a.example.org", "b.example.org"}, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, shared := &server{takes: time.Second, show: c.show}, NewShared()
+				shared.probe(t.Context(), s, at(c.hosts[0], "192.0.2.25"))
+				var wg sync.WaitGroup
+				for range 20 {
+					for _, host := range c.hosts {
+						wg.Go(func() {
+							target := at(host, "192.0.2.25")
+							e, sessions, _ := shared.probe(t.Context(), s, target)
+							if e.Host != target.Host || len(sessions) != 1 || sessions[0].Endpoint != e.Subject() {
+								t.Errorf("%s: %+v %+v", host, e, sessions)
+							}
+						})
+					}
+				}
+				wg.Wait()
+				if len(s.looks) != c.looks {
+					t.Errorf("%d looks: %v", len(s.looks), s.looks)
+				}
+				if len(shared.turns) > 0 {
+					t.Errorf("turns are left: %v", shared.turns)
+				}
+			})
+		})
+	}
+}
+
+// The run that looks is stopped: it learns so, and the other one looks itself.
+func TestTheOneWhoLooksIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, shared := &server{takes: 10 * time.Second}, NewShared()
+		stopped, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			e, _, ours := shared.probe(stopped, s, at("mx.example.org", "192.0.2.25"))
+			if e.Connect.State != audit.Unknown || !ours {
+				t.Errorf("the one who looked: %+v, %t", e.Connect, ours)
+			}
+		})
+		synctest.Wait()
+		wg.Go(func() {
+			e, _, ours := shared.probe(t.Context(), s, at("mx.example.org", "192.0.2.25"))
+			if e.Connect.State != audit.Seen || !ours {
+				t.Errorf("the one who waited: %+v, %t", e.Connect, ours)
+			}
+		})
+		wg.Wait()
+		if len(s.looks) != 2 {
+			t.Errorf("%v", s.looks)
+		}
+	})
+}
+
+// The run that waits is stopped: it knows nothing, and claims nothing.
+func TestTheOneWhoWaitsIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, shared := &server{takes: 10 * time.Second}, NewShared()
+		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var wg sync.WaitGroup
+		wg.Go(func() { shared.probe(t.Context(), s, at("mx.example.org", "192.0.2.25")) })
+		synctest.Wait()
+		e, sessions, ours := shared.probe(impatient, s, at("mx.example.org", "192.0.2.25"))
+		if e.Connect.State != audit.Unknown || e.Connect.Why.Code != audit.Deadline || e.TLS.State == audit.Absent || ours || sessions != nil {
+			t.Errorf("%+v %v %t", e, sessions, ours)
+		}
+		wg.Wait()
+	})
+}
+
+// One connection at a time to one host, whatever the run.
+func TestTurnsOfAHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, shared := &server{takes: time.Second}, NewShared()
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 5 {
+			wg.Go(func() { shared.probe(t.Context(), s, at("mx.example.org", fmt.Sprintf("192.0.2.%d", i))) })
+		}
+		wg.Go(func() { shared.probe(t.Context(), s, at("other.example.org", "192.0.2.99")) })
+		wg.Wait()
+		if took := time.Since(start); took != 5*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+// What was seen does not serve for ever, and not everything is kept.
+func TestSharedForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, shared := &server{}, NewShared()
+		look := func(addr string) { shared.probe(t.Context(), s, at("mx.example.org", addr)) }
+		look("192.0.2.25")
+		time.Sleep(probeAge)
+		look("192.0.2.25")
+		if len(s.looks) != 1 {
+			t.Errorf("%d looks", len(s.looks))
+		}
+		time.Sleep(1)
+		look("192.0.2.25")
+		if len(s.looks) != 2 {
+			t.Errorf("%d looks after a quarter of an hour", len(s.looks))
+		}
+		for i := range maxProbes + 10 {
+			look(netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}).String())
+		}
+		if len(shared.probes) != maxProbes || shared.order.Len() != maxProbes {
+			t.Errorf("%d and %d are kept", len(shared.probes), shared.order.Len())
+		}
+	})
+}
