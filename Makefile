@@ -45,7 +45,8 @@ fuzz: ## each fuzz target for FUZZTIME (20s)
 		$(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$(dirname $$file)" </dev/null || exit 1; \
 	done
 
-bench: ## the benchmarks
+bench: ## the program against a world of 20 ms (Linux), then the benchmarks
+	$(GO) run ./tools/bench
 	@grep -rl --include='*_test.go' '^func Benchmark' . | xargs -r -n 1 dirname | sort -u | \
 		xargs -r $(GO) test -run='^$$' -bench=. -benchmem
 

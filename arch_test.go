@@ -56,6 +56,7 @@ func importTable() map[string][]string {
 		"cmd/mailaudit":    {"*"},
 		"tools/newrule":    {"internal/rules"},
 		"tools/gendocs":    {"internal/rules", "internal/audit", "internal/report"},
+		"tools/bench":      {"internal/lab"},
 		"test/integration": {},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/binary"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -247,6 +248,17 @@ func (w *World) Roots() *x509.CertPool {
 	}
 	pool.AddCert(root.cert)
 	return pool
+}
+
+// RootPEM is the certificate of that CA, for programs that read SSL_CERT_FILE.
+func (w *World) RootPEM() ([]byte, error) {
+	w.certs.Lock()
+	defer w.certs.Unlock()
+	root, err := w.authority("root")
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.cert.Raw}), nil
 }
 
 // Certificate returns a named certificate with its key, for the host that a
