@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/rules"
 )
 
 // darkReasons is why each unknown finding is unknown. A check that waits for
@@ -73,7 +74,8 @@ func (d *Dark) add(f audit.Finding) {
 		d.Rules = append(d.Rules, f.Rule)
 	}
 	for _, e := range f.Evidence {
-		if !slices.Contains(d.Evidence, e) {
+		// What was not even tried, because of the cause told here, was not seen.
+		if !slices.Contains(d.Evidence, e) && !strings.HasSuffix(e, rules.Seen("", string(audit.NotLearned))) {
 			d.Evidence = append(d.Evidence, e)
 		}
 	}

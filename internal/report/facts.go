@@ -67,6 +67,13 @@ func factLine(f audit.FactChange) SinceLine {
 		if len(f.Before) == 1 && len(f.After) == 1 {
 			return SinceLine{Text: what + ": " + certificateChange(f.Before[0], f.After[0])}
 		}
+	case "DKIM key":
+		if len(f.Before) == 1 && len(f.After) == 1 {
+			was, now := briefKey(f.Before[0]), briefKey(f.After[0])
+			if was != now {
+				return SinceLine{Text: what, Gone: []string{was}, Come: []string{now}}
+			}
+		}
 	case "TLS version":
 		if len(f.After) == 0 {
 			return SinceLine{Text: fmt.Sprintf("no TLS any more with %s, where it was %s", subject, strings.Join(f.Before, ", "))}
@@ -86,6 +93,22 @@ func factLine(f audit.FactChange) SinceLine {
 		return SinceLine{Text: fmt.Sprintf("%s: %s -> %s", what, f.Before[0], f.After[0])}
 	}
 	return SinceLine{Text: what, Gone: f.Before, Come: f.After}
+}
+
+// briefKey is a DKIM record with its key cut down to what tells keys apart:
+// all RSA keys of one size begin alike, and all end alike.
+func briefKey(record string) string {
+	const head, tail = 12, 20
+	const base64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+	before, key, found := strings.Cut(record, "p=")
+	key, after, more := strings.Cut(key, ";")
+	if !found || len(key) <= head+tail+3 || strings.Trim(key, base64) != "" {
+		return record
+	}
+	if more {
+		after = ";" + after
+	}
+	return fmt.Sprintf("%sp=%s...%s%s", before, key[:head], key[len(key)-tail:], after)
 }
 
 // mxLine tells a host that stays and moves apart from hosts that come and go.

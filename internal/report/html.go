@@ -152,6 +152,10 @@ func (r htmlReport) Commands() string {
 	return plural(n, "command")
 }
 
+// maxShort is the longest name, in octets, that no column of a table breaks:
+// three of them fit beside each other on paper.
+const maxShort = 24
+
 func htmlFuncs() template.FuncMap {
 	return template.FuncMap{
 		"axis":     func(a AxisLine) string { return a.title() },
@@ -161,6 +165,7 @@ func htmlFuncs() template.FuncMap {
 		"faults":   func(a AxisLine) string { return a.faults() },
 		"goeson":   func(s *Since) string { return s.goesOn() },
 		"inc":      func(i int) int { return i + 1 },
+		"short":    func(name string) bool { return len(name) <= maxShort },
 		"labels":   func(name string) []string { return strings.SplitAfter(name, ".") }, // where a narrow column may break it
 		"linkable": linkable,
 		"notes":    func(s *Since) string { return strings.Join(s.notes(), ", ") },

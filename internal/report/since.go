@@ -39,6 +39,8 @@ func since(run *audit.Run, delta *audit.Delta, history History) *Since {
 		case c.Class == audit.Appeared && c.Now != audit.Fail:
 			// A new subject that is in order is told by the facts.
 		case c.Class == audit.Gone && c.Before != audit.Fail && c.Known != audit.Fail:
+		case c.Class == audit.Gone && rules.IsMoot(t.now[audit.Key{Rule: c.Rule, Subject: c.Subject}]):
+			// The fault that took the question away is told.
 		case c.Class == audit.Broken || c.Class == audit.Appeared || c.Class == audit.StillFailing:
 			worse = append(worse, c)
 		default:
@@ -160,12 +162,19 @@ func (t teller) faults(changes []audit.Change) []string {
 		switch {
 		case s.Named && len(s.Subjects) > 1:
 			text += "; also " + several(s.Subjects[1:])
-		case !s.Named:
+		case !s.Named && !namesListing(s):
 			text += ": " + several(s.Subjects)
 		}
 		out = append(out, fmt.Sprintf("%s (%s, %s)", text, how, c.Rule))
 	}
 	return out
+}
+
+// namesListing reports whether the sentence is about one listing, "ADDRESS @
+// ZONE", and says so: in it the list goes by its name.
+func namesListing(s Said) bool {
+	about, _, listing := strings.Cut(s.Subjects[0], " @ ")
+	return listing && len(s.Subjects) == 1 && strings.Contains(s.Text, about)
 }
 
 func title(id audit.RuleID) string {

@@ -65,12 +65,21 @@ func moot(s *audit.Snapshot, rule *Rule, f *audit.Finding, failed map[audit.Rule
 			if covers(s, subject, f.Subject) {
 				*f = audit.Finding{
 					Rule: f.Rule, Subject: f.Subject, Status: audit.NAStatus, Severity: rule.Severity,
-					Detail: fmt.Sprintf("moot while %s fails for %s", first, subject),
+					Detail: fmt.Sprintf(mootDetail+"%s fails for %s", first, subject),
 				}
 				return
 			}
 		}
 	}
+}
+
+// mootDetail begins what a moot finding says.
+const mootDetail = "moot while "
+
+// IsMoot reports whether a finding is n/a only because another rule, which it
+// names, fails.
+func IsMoot(f audit.Finding) bool {
+	return f.Status == audit.NAStatus && strings.HasPrefix(f.Detail, mootDetail)
 }
 
 // covers reports whether what is true of subject settles the same for part:
