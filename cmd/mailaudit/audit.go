@@ -113,7 +113,7 @@ func (p *program) carryOut(c *cli.Context, o auditOptions, requests []auditor.Re
 	began, many := time.Now(), len(requests) > 1
 	watch := p.progress(o.output, len(requests))
 	out := p.presenter(o.output, many, o.quiet)
-	a := &auditor.Auditor{Store: db, Version: version, Open: func() auditor.Session { return p.open(o, watch) }}
+	a := &auditor.Auditor{Store: db, Version: version, Now: p.now, Open: func() auditor.Session { return p.open(o, watch) }}
 	worst := exitOK
 	var tally report.Tally
 	err = a.Batch(c.Context, requests, o.parallel, func(i int, res auditor.Result) error {

@@ -158,7 +158,7 @@ func misuses() []misuse {
 		// Commands.
 		{args: []string{"aduit", "example.org"}, want: `no command "mailaudit aduit"\n.*did you mean: mailaudit audit$`},
 		{args: []string{"example.org"}, want: `no command.*\n.*did you mean: mailaudit audit example\.org$`},
-		{args: []string{"frobnicate"}, want: `no command.*\n.*commands: audit, smtp, runs, show, diff, report, rejudge, explain, rules, db, version$`},
+		{args: []string{"frobnicate"}, want: `no command.*\n.*commands: audit, smtp, runs, show, diff, report, rejudge, explain, rules, db, demo, version$`},
 		{args: []string{strings.Repeat("y", 5000)}, want: `no command`},
 		{args: []string{"\x1b[2J"}, want: `no command`},
 		{args: []string{"db", "chekc"}, want: `no command "mailaudit db chekc"\n.*did you mean: mailaudit db check$`},

@@ -204,6 +204,10 @@ func TestExamples(t *testing.T) {
 		mustWrite(t, "domains.txt", []byte("example.org selector=s1 ip=192.0.2.25 # a remark\nexample.net\n"))
 		for _, e := range all {
 			args := slices.Clone(e.words[1:])
+			if args[0] == "demo" { // which goes into new directories only
+				mustClear(t, demoDir)
+				mustClear(t, args[len(args)-1])
+			}
 			if args[0] == "smtp" { // so that the last run stays one that has something before it
 				args = append(args, "--no-save")
 			}

@@ -20,6 +20,7 @@ type output struct {
 	verbose bool
 	live    bool // progress on standard error
 	client  string
+	db      string // --db, where only the command line has it
 }
 
 // outputFile is one -o flag.
@@ -49,6 +50,9 @@ func formatOf(path, otherwise string) string {
 
 func (p *program) readOutput(c *cli.Context) (output, error) {
 	o := output{format: c.String("format"), verbose: c.Bool("verbose"), client: c.String("client")}
+	if c.String("db") != p.env("MAILAUDIT_DB") {
+		o.db = c.String("db")
+	}
 	err := oneOf("format", o.format, runFormats()...)
 	if err == nil {
 		err = word("client", o.client)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"mailaudit/internal/audit"
 	"mailaudit/internal/report"
 )
 
@@ -123,7 +124,7 @@ func (s *sink) add(p page) error {
 		s.pages = append(s.pages, p)
 		return nil
 	default:
-		err = s.text(&b, report.Build(e.Run, e.Delta, e.History))
+		err = s.text(&b, s.x.o.build(e))
 	}
 	if err != nil {
 		return err
@@ -146,6 +147,18 @@ func (s *sink) text(w io.Writer, m report.Model) error {
 		}
 	}
 	return report.Text(w, m, report.TextOptions{Color: s.color, Verbose: s.x.o.verbose})
+}
+
+// build makes the model of a run. The commands that it proposes find the
+// history where this one did.
+func (o output) build(e report.Entry) report.Model {
+	m := report.Build(e.Run, e.Delta, e.History)
+	for i, n := range m.Next {
+		if o.db != "" && strings.HasPrefix(n.Command, "mailaudit show ") {
+			m.Next[i].Command += " --db " + audit.ShellQuote(o.db)
+		}
+	}
+	return m
 }
 
 // ruler stands between reports that are text.
@@ -174,7 +187,7 @@ func (s *sink) ending(line string) ([]byte, error) {
 		slices.SortFunc(s.pages, func(a, b page) int { return cmp.Compare(a.i, b.i) })
 		var models []report.Model
 		for _, p := range s.pages {
-			models = append(models, report.Build(p.entry.Run, p.entry.Delta, p.entry.History))
+			models = append(models, s.x.o.build(p.entry))
 		}
 		var err error
 		if s.format == "md" {

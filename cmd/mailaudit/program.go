@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -36,8 +37,10 @@ type program struct {
 	in       io.Reader
 	out, err io.Writer
 	hostName string
-	network  dial.Network // nil: the system's; tests bring their own
-	trust    trust        // extra roots for tests
+	network  dial.Network     // nil: the system's; tests and the demo bring their own
+	trust    trust            // the roots of that network; nil: the system's
+	pace     pace             // zero: the default one
+	now      func() time.Time // when runs take place; nil: time.Now
 }
 
 // exit is an exit code without a message: the output has said it all.
@@ -143,7 +146,7 @@ func (p *program) app() *cli.App {
 		Action:                    p.version, // without a flag normalize has seen a call for help
 		Commands: []*cli.Command{
 			p.auditCommand(), p.smtpCommand(), p.runsCommand(), p.showCommand(), p.diffCommand(), p.reportCommand(), p.rejudgeCommand(),
-			p.explainCommand(), p.rulesCommand(), p.dbCommand(), p.versionCommand(),
+			p.explainCommand(), p.rulesCommand(), p.dbCommand(), p.demoCommand(), p.versionCommand(),
 		},
 	}
 	prepare(app.Commands)

@@ -69,6 +69,7 @@ func TestReadOnly(t *testing.T) {
 		{"runs --db DIR/closed.db", exitBroken, `^$`, `no permission for DIR/closed\.db\n`, "questions 0, connections 0"},
 		{"audit example.org --no-save", exitOK, report, `^$`, "connections 1"},
 		{"audit example.org --no-save -o DIR/report.json", exitBroken, report, `^mailaudit: cannot write DIR/report\.json: permission denied\n$`, "connections 1"},
+		{"demo DIR/demo", exitBroken, `^$`, `^mailaudit: cannot write DIR/demo: permission denied\n$`, "questions 0, connections 0"},
 		{"show 1 --db DIR/history.db -o DIR/history.db", exitUsage, `^$`, `^mailaudit: DIR/history\.db is the history: a report would destroy it\n`, "questions 0, connections 0"},
 	} {
 		t.Run(c.args, func(t *testing.T) {

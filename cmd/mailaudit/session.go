@@ -23,6 +23,23 @@ import (
 // trust is the roots that tests add; nil: the system's.
 type trust = *x509.CertPool
 
+// pace is how long an audit waits out of politeness, and for those who do not
+// answer. Zero fields are the defaults of the packages that wait.
+type pace struct {
+	spacing      time.Duration // between two connections to one address
+	connect      time.Duration // for a connection
+	tries        int           // of one DNS question; there is a pause before each
+	confirmSMTP  time.Duration // before the second look at a server
+	confirmLists time.Duration // before the second look at a listing
+}
+
+// hurry is the pace of a network in memory: nobody there needs to be spared,
+// and what does not answer at once never will.
+func hurry() pace {
+	const blink = 10 * time.Millisecond
+	return pace{spacing: -1, connect: 20 * blink, tries: 2, confirmSMTP: blink, confirmLists: blink}
+}
+
 // transport is how an audit reaches the world.
 type transport struct {
 	resolvers        []resolve.Server
@@ -84,7 +101,8 @@ func (p *program) open(o auditOptions, watch *progress) auditor.Session {
 	reach, questions := dial.Config{
 		Network: p.network, Guard: o.scope.Special,
 		Source4: o.transport.source4, Source6: o.transport.source6,
-	}, resolve.Config{Servers: o.transport.resolvers, Roots: p.trust}
+		Spacing: p.pace.spacing, Connect: p.pace.connect,
+	}, resolve.Config{Servers: o.transport.resolvers, Roots: p.trust, Tries: p.pace.tries}
 	if watch.of > 1 {
 		reach.PerAddr, questions.InFlight = manyConnections, manyQueries
 	}
@@ -116,7 +134,7 @@ type session struct {
 func (s *session) work(req auditor.Request) auditor.Work {
 	client, again := s.client.View(), s.again.View()
 	lists := dnsbl.Lists()
-	checker, err := dnsbl.New(dnsbl.Config{DNS: client, Again: again, Lists: lists})
+	checker, err := dnsbl.New(dnsbl.Config{DNS: client, Again: again, Lists: lists, Confirm: s.p.pace.confirmLists})
 	if err != nil {
 		panic(err) // the table of lists is ours, and a test reads it
 	}
@@ -143,7 +161,7 @@ func (s *session) prober(helo string) collect.Prober {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.probers[helo] == nil {
-		s.probers[helo] = smtp.New(smtp.Config{Dialer: s.dialer, HELO: helo, Roots: s.p.trust})
+		s.probers[helo] = smtp.New(smtp.Config{Dialer: s.dialer, HELO: helo, Roots: s.p.trust, Limits: smtp.Limits{ConfirmAfter: s.p.pace.confirmSMTP}})
 	}
 	return s.probers[helo]
 }
