@@ -13,10 +13,58 @@ import (
 	"mailaudit/internal/audit"
 )
 
+// rowQuerier is what intern needs of a transaction.
+type rowQuerier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// prepared is a transaction that keeps the statements it has been given:
+// SQLite takes longer to read one than to carry it out. They end with the
+// transaction.
+type prepared struct {
+	tx         *sql.Tx
+	statements map[string]*sql.Stmt
+}
+
+func preparing(tx *sql.Tx) prepared { return prepared{tx, map[string]*sql.Stmt{}} }
+
+// statement returns nil where the statement cannot be prepared: carrying it
+// out then says why.
+func (p prepared) statement(ctx context.Context, query string) *sql.Stmt {
+	s := p.statements[query]
+	if s != nil {
+		return s
+	}
+	s, err := p.tx.PrepareContext(ctx, query)
+	if err != nil {
+		return nil
+	}
+	p.statements[query] = s
+	return s
+}
+
+// QueryRowContext is that of the transaction.
+func (p prepared) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	s := p.statement(ctx, query)
+	if s == nil {
+		return p.tx.QueryRowContext(ctx, query, args...)
+	}
+	return s.QueryRowContext(ctx, args...)
+}
+
+// ExecContext is that of the transaction.
+func (p prepared) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	s := p.statement(ctx, query)
+	if s == nil {
+		return p.tx.ExecContext(ctx, query, args...)
+	}
+	return s.ExecContext(ctx, args...)
+}
+
 // intern returns the id of the row that has these values in the first keys
 // columns, and inserts it with all columns when there is none; then the second
 // result is true. Table and column names are ours, never input.
-func intern(ctx context.Context, tx *sql.Tx, table string, keys int, columns []string, values ...any) (int64, bool, error) {
+func intern(ctx context.Context, tx rowQuerier, table string, keys int, columns []string, values ...any) (int64, bool, error) {
 	var id int64
 	find := "SELECT id FROM " + table + " WHERE " + strings.Join(columns[:keys], " = ? AND ") + " = ?"
 	err := tx.QueryRowContext(ctx, find, values[:keys]...).Scan(&id)

@@ -99,7 +99,7 @@ func (s openSpan) holds(a answer) bool {
 
 // spanWriter brings the spans of a stream up to a run.
 type spanWriter struct {
-	tx                *sql.Tx
+	tx                prepared
 	stream, run, prev int64
 	solo              bool
 	changed           bool // any span was opened or closed
@@ -145,7 +145,7 @@ func (w *spanWriter) store(ctx context.Context, answers []answer) ([]byte, error
 
 // open lists the spans that still hold.
 func (w *spanWriter) open(ctx context.Context) (map[audit.Key]openSpan, error) {
-	rows, err := w.tx.QueryContext(ctx, `SELECT q.rule, q.subject, q.id, s.first_run, s.status, s.severity, b.sha256
+	rows, err := w.tx.tx.QueryContext(ctx, `SELECT q.rule, q.subject, q.id, s.first_run, s.status, s.severity, b.sha256
 		FROM spans s JOIN questions q ON q.id = s.question JOIN bodies b ON b.id = s.body
 		WHERE s.stream = ? AND s.last_run IS NULL`, w.stream)
 	if err != nil {

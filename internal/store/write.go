@@ -172,7 +172,7 @@ func (db *DB) finish(ctx context.Context, tx *sql.Tx, run *audit.Run, e encoded)
 	if err != nil {
 		return err
 	}
-	w := &spanWriter{tx: tx, stream: refs.stream, run: run.ID, prev: prev.id, solo: solo}
+	w := &spanWriter{tx: preparing(tx), stream: refs.stream, run: run.ID, prev: prev.id, solo: solo}
 	layout, err := w.store(ctx, e.answers)
 	if err != nil {
 		return err
