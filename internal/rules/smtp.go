@@ -17,21 +17,22 @@ const (
 // smtpRules judge how the mail servers answer, before and beside TLS.
 func smtpRules() []Rule {
 	return []Rule{{
-		ID: "smtp.unreachable", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High,
-		Title: "Every address of every MX answers on port 25",
+		ID: "smtp.unreachable", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High, Range: []audit.Severity{audit.Medium, audit.Low},
+		Title: "Every address of a mail server answers on its port",
 		Refs:  []Ref{{"RFC 5321", "4.5.4.1"}, {"RFC 5321", "5.1"}},
 		Why: "Senders that come to an address where nothing listens try the next one, and when none answers they keep the mail " +
-			"in their queue for some days and then bounce it. Only a refusal is a fail, and only where another server could be reached: " +
+			"in their queue for some days and then bounce it. So a single address counts for little while another one of the host answers; on every port but 25 for more, " +
+			"because not every mail program tries the next one. Only a refusal is a fail, and only where another server could be reached: " +
 			"silence may be our own network, and is told as unknown.",
 		Fix:   "Start the mail server there or open its firewall; if the address is not meant to take mail, take it out of the name's records.",
 		Judge: judgeReachable,
 	}, {
 		ID: "smtp.host-takes-no-mail", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High,
-		Title: "No MX leads to a host that never takes mail",
+		Title: "The server takes mail: it does not greet with 521",
 		Refs:  []Ref{{"RFC 7504", "3"}},
 		Why: "A greeting with code 521 says that this host never accepts mail. Senders bounce what they were to deliver there. " +
 			"(Other refusals in the greeting are mostly about the address that asks, and are told as unknown.)",
-		Fix:   "Point the MX record to the host that takes the mail, or replace the record by a null MX when no host does.",
+		Fix:   "Point the MX record, or the mail programs, to the host that takes the mail; replace the record by a null MX when no host does.",
 		After: []audit.RuleID{"smtp.unreachable"},
 		Judge: judgeTakesMail,
 	}, {
@@ -53,10 +54,11 @@ func smtpRules() []Rule {
 		After: []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail"},
 		Judge: judgeBannerName,
 	}, {
-		ID: "smtp.ehlo-refused", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Medium,
+		ID: "smtp.ehlo-refused", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High},
 		Title: "The server speaks ESMTP",
 		Refs:  []Ref{{"RFC 5321", "2.2.1"}, {"RFC 5321", "4.1.1.1"}},
-		Why: "Without EHLO there is no STARTTLS, no size limit announced in advance and no internationalised mail. " +
+		Why: "Without EHLO there is no STARTTLS, no size limit announced in advance and no internationalised mail, " +
+			"and no login, without which nobody can hand in mail on any port but 25. " +
 			"A firewall that \"inspects\" SMTP is the usual cause.",
 		Fix:   "Switch SMTP inspection off in the firewall in front of the server (Cisco: no inspect esmtp), or upgrade the server.",
 		After: []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail"},
@@ -111,6 +113,7 @@ func judgeReachable(s *audit.Snapshot, r *Report) {
 			continue
 		}
 		r.Fail(e.Subject(), Fault{
+			Severity: deadSeverity(s, e),
 			Detail:   fmt.Sprintf("%s refuses connections on port %d", netip.AddrPortFrom(e.Addr, e.Port), e.Port),
 			Evidence: []string{Seen(e.Connect.Via, "connection refused, twice")},
 			Fix: audit.Fix{Summary: "let the server listen there, or stop naming the address", Steps: []string{
@@ -121,15 +124,25 @@ func judgeReachable(s *audit.Snapshot, r *Report) {
 	}
 }
 
+// deadSeverity is what one address costs where nothing listens: little while
+// another address of the same host is seen to answer (RFC 5321 section 5.1 has
+// senders try them all), everything otherwise.
+func deadSeverity(s *audit.Snapshot, dead audit.Endpoint) audit.Severity {
+	for _, e := range s.Facts.SMTP {
+		if e.Host == dead.Host && e.Port == dead.Port && e.Connect.State == audit.Seen {
+			return byPort(dead, audit.Low, audit.Medium)
+		}
+	}
+	return audit.High
+}
+
 // wayOut reports whether this run proved that connections like this one leave
 // our network: another one of the same family and port was made. A refusal
 // without that may come from a firewall on our side. Who named one server
 // asked about the way to it as well.
 func wayOut(s *audit.Snapshot, refused audit.Endpoint) bool {
-	for _, h := range s.Facts.Hosts {
-		if h.Role == audit.RoleNamed {
-			return true
-		}
+	if oneServer(s) {
+		return true
 	}
 	for _, e := range s.Facts.SMTP {
 		if e.Connect.State == audit.Seen && e.Port == refused.Port && e.Addr.Is4() == refused.Addr.Is4() {
@@ -177,10 +190,7 @@ func judgeTakesMail(s *audit.Snapshot, r *Report) {
 			r.Fail(e.Subject(), Fault{
 				Detail:   e.Host.String() + " says that it never takes mail",
 				Evidence: []string{Seen(e.Greeting.Via, greetingText(g))},
-				Fix: audit.Fix{Summary: "point the MX to a host that takes mail", Steps: []string{
-					"replace " + e.Host.FQDN() + " in the MX records by the host that takes the mail",
-					"or publish " + s.Domain.Name().FQDN() + " MX 0 . alone, if the domain takes none",
-				}},
+				Fix:      elsewhere(s, e),
 			})
 			return
 		}
@@ -192,6 +202,19 @@ func judgeTakesMail(s *audit.Snapshot, r *Report) {
 			r.Pass(e.Subject(), "the server welcomes mail", Seen(e.Greeting.Via, greetingText(g)))
 		}
 	})
+}
+
+// elsewhere is the cure for a host that takes no mail: to name another one.
+func elsewhere(s *audit.Snapshot, e audit.Endpoint) audit.Fix {
+	if oneServer(s) {
+		return audit.Fix{Summary: "use the host that takes the mail", Steps: []string{
+			"look up which host that is, and set it wherever " + e.Host.String() + " is set",
+		}}
+	}
+	return audit.Fix{Summary: "point the MX to a host that takes mail", Steps: []string{
+		"replace " + e.Host.FQDN() + " in the MX records by the host that takes the mail",
+		"or publish " + s.Domain.Name().FQDN() + " MX 0 . alone, if the domain takes none",
+	}}
 }
 
 func judgeGreetingDelay(s *audit.Snapshot, r *Report) {
@@ -248,15 +271,17 @@ func judgeBannerName(s *audit.Snapshot, r *Report) {
 
 func judgeEHLO(s *audit.Snapshot, r *Report) {
 	endpoints(s, r, func(e audit.Endpoint) {
-		h, present, ok := Need(r, e.Subject(), e.Hello)
+		o := firstHello(e)
+		h, present, ok := Need(r, e.Subject(), o)
 		switch {
 		case !ok:
 		case present:
-			r.Pass(e.Subject(), fmt.Sprintf("EHLO is answered with %d extensions", len(h.Keywords)), Seen(e.Hello.Via, keywordNames(h)...))
+			r.Pass(e.Subject(), fmt.Sprintf("EHLO is answered with %d extensions", len(h.Keywords)), Seen(o.Via, keywordNames(h)...))
 		default:
 			r.Fail(e.Subject(), Fault{
+				Severity: byPort(e, audit.Medium, audit.High),
 				Detail:   "the server does not know EHLO",
-				Evidence: []string{Seen(e.Hello.Via, e.Hello.Why.Text)},
+				Evidence: []string{Seen(o.Via, o.Why.Text)},
 				Fix: audit.Fix{Summary: "let ESMTP through", Steps: []string{
 					"look for a firewall or proxy in front of the server that rewrites SMTP, and switch that off",
 					"else upgrade the mail server",

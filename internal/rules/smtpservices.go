@@ -10,9 +10,6 @@ import (
 // This file judges what servers tell about themselves: the services in their
 // EHLO replies, and their greetings.
 
-// portMX is where mail servers talk to each other (RFC 5321 section 4.5.4.2).
-const portMX = 25
-
 // hellos are the EHLO replies that have a meaning at an endpoint: where there
 // is no TLS there is none inside it.
 func hellos(e audit.Endpoint) []audit.Obs[audit.Hello] {

@@ -13,6 +13,31 @@ import (
 // what must be said where the facts end: a host whose addresses are unknown is
 // an unknown, not nothing.
 
+// portMX is where mail servers talk to each other (RFC 5321 section 4.5.4.2).
+const portMX = 25
+
+// submission reports whether an endpoint is judged as one to which people's
+// own programs hand in mail (RFC 6409, RFC 8314). That is every port but 25:
+// other mail servers come to 25 alone, so whoever connects to 587, 465 or a
+// port without a number of its own (2525, 10587) was told to, with a program
+// that has a password to lose and checks the certificate. The port decides and
+// nothing that was seen: what an endpoint is must not change with the night.
+func submission(e audit.Endpoint) bool { return e.Port != portMX }
+
+// byPort is the severity of a fault that has two: on port 25, and where mail
+// is handed in.
+func byPort(e audit.Endpoint, mx, handedIn audit.Severity) audit.Severity {
+	if submission(e) {
+		return handedIn
+	}
+	return mx
+}
+
+// oneServer reports whether a single server was named, and no domain.
+func oneServer(s *audit.Snapshot) bool {
+	return slices.ContainsFunc(s.Facts.Hosts, func(h audit.Host) bool { return h.Role == audit.RoleNamed })
+}
+
 // mailHosts calls judge for every host that takes mail for the domain. When
 // the MX records are not known, or there is nothing to judge, it says so under
 // the name of the domain.

@@ -10,26 +10,31 @@ import (
 // The weakest keys that are not weak (RFC 9325 section 4.5), in bits.
 const (
 	minRSABits = 2048
-	minECBits  = 256 // RFC 9325 asks for 224; nothing between that and 256 is in use
+	badRSABits = 1024 // below: broken in public long ago (RSA-768 in 2009)
+	minECBits  = 256  // RFC 9325 asks for 224; nothing between that and 256 is in use
 )
 
-// tlsRules judge the transport as senders use it on port 25: opportunistic
-// (RFC 7435). A certificate that nobody checks there is worth a note, not an
-// alarm; what makes senders fall back to clear text is.
+// tlsRules judge the transport as it is used. On port 25 that is
+// opportunistic (RFC 7435): a certificate that nobody checks there is worth a
+// note, not an alarm; what makes senders fall back to clear text is. On all
+// other ports (see submission) programs come that were told to and that check
+// (RFC 8314 section 3): there the same certificate stops the mail.
 func tlsRules() []Rule {
 	return []Rule{{
-		ID: "tls.starttls-missing", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium,
+		ID: "tls.starttls-missing", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High},
 		Title: "STARTTLS is offered",
-		Refs:  []Ref{{"RFC 3207", "4"}, {"RFC 8461", "5"}},
-		Why:   "Without STARTTLS every mail to this server travels in clear text and can be read on the way. Gmail shows its users an open padlock.",
-		Fix:   "Give the server a certificate and switch TLS on (Postfix: smtpd_tls_cert_file, smtpd_tls_key_file, smtpd_tls_security_level = may).",
+		Refs:  []Ref{{"RFC 3207", "4"}, {"RFC 8461", "5"}, {"RFC 8314", "3.3"}},
+		Why: "Without STARTTLS every mail to this server travels in clear text and can be read on the way. Gmail shows its users an open padlock. " +
+			"On every port but 25 people's passwords travel so as well, or their programs do not go on. (That is so for 587 and for ports such as 2525: " +
+			"other mail servers come to 25 alone, so whoever comes to another port was told to.)",
+		Fix:   "Give the server a certificate and switch TLS on (Postfix: smtpd_tls_cert_file, smtpd_tls_key_file, and smtpd_tls_security_level = may for port 25, encrypt for the submission service).",
 		After: reachable(),
 		Judge: judgeSTARTTLS,
 	}, {
 		ID: "tls.starttls-broken", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High,
-		Title: "An offered STARTTLS succeeds",
-		Refs:  []Ref{{"RFC 3207", "4"}, {"RFC 3207", "4.1"}},
-		Why:   "Senders that are offered STARTTLS use it. When it then fails, some fall back to clear text; others, Exchange and many appliances among them, defer the mail until it bounces.",
+		Title: "TLS that is offered comes up: after STARTTLS, or from the first byte",
+		Refs:  []Ref{{"RFC 3207", "4"}, {"RFC 3207", "4.1"}, {"RFC 8314", "3.3"}},
+		Why:   "Senders that are offered STARTTLS use it. When it then fails, some fall back to clear text; others, Exchange and many appliances among them, defer the mail until it bounces. Mail programs, which come to all other ports than 25, do not go on at all.",
 		Fix:   "Look into the log of the mail server for the failed handshake: a missing or unreadable key, a certificate that does not belong to the key, or a protocol version that is too old or too new.",
 		After: append([]audit.RuleID{"tls.starttls-missing"}, reachable()...),
 		Judge: judgeHandshake,
@@ -37,15 +42,15 @@ func tlsRules() []Rule {
 		ID: "tls.no-modern-version", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.High,
 		Title: "TLS 1.2 or newer is available",
 		Refs:  []Ref{{"RFC 8996", "5"}, {"RFC 9325", "3.1.1"}},
-		Why:   "TLS 1.0 and 1.1 are deprecated, and a growing number of senders no longer speak them: those send in clear text or not at all.",
+		Why:   "TLS 1.0 and 1.1 are deprecated, and a growing number of senders and mail programs no longer speak them: those send in clear text or not at all.",
 		Fix:   "Upgrade the TLS library of the mail server, or take away the setting that forbids TLS 1.2 and 1.3.",
 		After: encrypted(),
 		Judge: judgeVersion,
 	}, {
-		ID: "tls.weak-cipher-chosen", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium,
+		ID: "tls.weak-cipher-chosen", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High},
 		Title: "A modern sender gets authenticated encryption with forward secrecy",
 		Refs:  []Ref{{"RFC 9325", "4.1"}, {"RFC 9325", "4.2"}},
-		Why:   "We offer the server everything, the best first. If it still chooses an old suite, mail that is recorded today can be read later by whoever gets hold of the server's key, or the encryption has weaknesses that are known.",
+		Why:   "We offer the server everything, the best first. If it still chooses an old suite, mail that is recorded today can be read later by whoever gets hold of the server's key, or the encryption has weaknesses that are known. On every port but 25 that includes passwords.",
 		Fix:   "Take away the setting that names ciphers in the mail server, or let it prefer ECDHE with AES-GCM or ChaCha20-Poly1305.",
 		After: append([]audit.RuleID{"tls.no-modern-version"}, encrypted()...),
 		Judge: judgeCipher,
@@ -58,50 +63,50 @@ func tlsRules() []Rule {
 		After: encrypted(),
 		Judge: judgeAgain,
 	}, {
-		ID: "tls.cert-expired", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium,
+		ID: "tls.cert-expired", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High},
 		Title: "The certificate is in date",
-		Refs:  []Ref{{"RFC 5280", "4.1.2.5"}, {"RFC 8461", "4.2"}},
-		Why:   "Most senders do not check certificates on port 25, so mail still arrives. Those that do (MTA-STS, or configured to) refuse; and it shows that renewal has stopped working.",
+		Refs:  []Ref{{"RFC 5280", "4.1.2.5"}, {"RFC 8461", "4.2"}, {"RFC 8314", "3.3"}},
+		Why:   "Most senders do not check certificates on port 25, so mail still arrives; those that do (MTA-STS, or configured to) refuse. On every other port it is mail programs that connect: they warn their users or do not send. And it shows that renewal has stopped working.",
 		Fix:   "Renew the certificate, and find out why that did not happen by itself: the server mostly needs a reload after the renewal.",
 		After: encrypted(),
 		Judge: judgeDates,
 	}, {
-		ID: "tls.cert-expires-soon", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low,
+		ID: "tls.cert-expires-soon", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.Medium, audit.High},
 		Title: "The certificate has time left: a third of its lifetime, or 14 days",
 		Refs:  []Ref{{"RFC 5280", "4.1.2.5"}, {"CA/Browser Forum ballot SC-081v3", "https://cabforum.org/2025/04/11/ballot-sc081v3-introduce-schedule-of-reducing-validity-and-data-reuse-periods/"}},
-		Why:   "Whatever renews certificates does so earlier than this, so something is stuck, or somebody has to remember it. Lifetimes are getting shorter year by year; from March 2029 on it is 47 days.",
+		Why:   "Whatever renews certificates does so earlier than this, so something is stuck, or somebody has to remember it. On every port but 25 mail programs stop working on that day, so it counts for more when less than a week is left, and for most in the last three days. Lifetimes are getting shorter year by year; from March 2029 on it is 47 days.",
 		Fix:   "See to the renewal now: look into the log of the program that renews, or reload the mail server if the new certificate is there and not in use.",
 		After: append([]audit.RuleID{"tls.cert-expired"}, encrypted()...),
 		Judge: judgeExpiresSoon,
 	}, {
-		ID: "tls.cert-name", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Info,
-		Title: "The certificate names the MX host",
-		Refs:  []Ref{{"RFC 9525", "6"}, {"RFC 8461", "4.2"}},
-		Why:   "On port 25 nobody but MTA-STS and DANE-TA senders compares names, so this costs no mail today. It stands in the way of publishing an MTA-STS policy.",
-		Fix:   "Have the MX host name added to the certificate's subjectAltName.",
+		ID: "tls.cert-name", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Info, Range: []audit.Severity{audit.High},
+		Title: "The certificate names the host",
+		Refs:  []Ref{{"RFC 9525", "6"}, {"RFC 7817", "3"}, {"RFC 8461", "4.2"}},
+		Why:   "On port 25 nobody but MTA-STS and DANE-TA senders compares names, so this costs no mail today; it stands in the way of publishing an MTA-STS policy. On every other port mail programs compare the name with the one that their users entered, and warn or refuse.",
+		Fix:   "Have the host name added to the certificate's subjectAltName, or have people use a name that stands in it.",
 		After: encrypted(),
 		Judge: judgeCertName,
 	}, {
-		ID: "tls.cert-chain-incomplete", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low,
+		ID: "tls.cert-chain-incomplete", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.High},
 		Title: "The server sends its intermediate certificates",
-		Refs:  []Ref{{"RFC 8446", "4.4.2"}, {"RFC 8461", "4.2"}},
-		Why:   "Between the certificate and the root that everybody knows stand others that the server has to send along. Without them a sender cannot check it. On port 25 few do; those that follow an MTA-STS policy do not deliver.",
+		Refs:  []Ref{{"RFC 8446", "4.4.2"}, {"RFC 8461", "4.2"}, {"RFC 8314", "3.3"}},
+		Why:   "Between the certificate and the root that everybody knows stand others that the server has to send along. Without them a sender cannot check it. On port 25 few do; those that follow an MTA-STS policy do not deliver. On every other port some mail programs happen to have them stored, and all others warn or refuse.",
 		Fix:   "Configure the file with the whole chain (often called fullchain.pem) in place of the one with the server's certificate alone.",
 		After: encrypted(),
 		Judge: judgeChain,
 	}, {
-		ID: "tls.cert-untrusted", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low,
+		ID: "tls.cert-untrusted", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.High},
 		Title: "The certificate chain leads to a public root",
-		Refs:  []Ref{{"RFC 5280", "6"}, {"RFC 8461", "4.2"}, {"RFC 7435", "3"}},
-		Why:   "Encryption on port 25 is opportunistic: senders encrypt to any certificate rather than send in clear text. A public chain is needed before an MTA-STS policy can be published.",
+		Refs:  []Ref{{"RFC 5280", "6"}, {"RFC 8461", "4.2"}, {"RFC 7435", "3"}, {"RFC 8314", "3.3"}},
+		Why:   "Encryption on port 25 is opportunistic: senders encrypt to any certificate rather than send in clear text. A public chain is needed before an MTA-STS policy can be published. On every other port mail programs check the chain, and warn or refuse, unless they were given the root of a private authority.",
 		Fix:   "Use a certificate of a public authority, and configure the server to send the intermediate certificates with it.",
 		After: append([]audit.RuleID{"tls.cert-chain-incomplete"}, encrypted()...),
 		Judge: judgeTrust,
 	}, {
-		ID: "tls.cert-weak-key", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low,
+		ID: "tls.cert-weak-key", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.Medium, audit.High},
 		Title: "The certificate's key is strong: RSA with 2048 bits, or elliptic curve with 256",
 		Refs:  []Ref{{"RFC 9325", "4.5"}},
-		Why:   "Short keys can be broken with means that attackers have, and some TLS libraries refuse them: the handshake then fails and mail is sent in clear text or not at all.",
+		Why:   "Short keys can be broken with means that attackers have, and some TLS libraries refuse them: the handshake then fails and mail is sent in clear text or not at all. RSA below 1024 bits protects nothing.",
 		Fix:   "Make a new key and have the certificate issued again.",
 		After: encrypted(),
 		Judge: judgeKey,
@@ -126,12 +131,17 @@ func judgeSTARTTLS(s *audit.Snapshot, r *Report) {
 		case offered:
 			r.Pass(e.Subject(), "STARTTLS is offered", Seen(e.StartTLS.Via, "STARTTLS"))
 		default:
+			level := "smtpd_tls_security_level = may"
+			if submission(e) {
+				level = "-o smtpd_tls_security_level=encrypt for the service in master.cf"
+			}
 			r.Fail(e.Subject(), Fault{
+				Severity: byPort(e, audit.Medium, audit.High),
 				Detail:   e.Subject() + " offers no STARTTLS",
 				Evidence: []string{Seen(e.StartTLS.Via, "no STARTTLS in two EHLO replies")},
 				Fix: audit.Fix{Summary: "switch TLS on", Steps: []string{
 					"get a certificate for " + e.Host.String(),
-					"Postfix: smtpd_tls_cert_file, smtpd_tls_key_file, smtpd_tls_security_level = may",
+					"Postfix: smtpd_tls_cert_file, smtpd_tls_key_file, " + level,
 					"if it is on already: look for a firewall that eats STARTTLS (SMTP inspection)",
 				}},
 			})
@@ -147,17 +157,31 @@ func judgeHandshake(s *audit.Snapshot, r *Report) {
 		case done:
 			r.Pass(e.Subject(), fmt.Sprintf("%s with %s", t.Version, t.Cipher), Seen(e.TLS.Via, t.Version, t.Cipher))
 		default:
-			r.Fail(e.Subject(), Fault{
-				Detail:   "STARTTLS is offered and fails: " + e.TLS.Why.Text,
-				Evidence: []string{Seen(e.TLS.Via, e.TLS.Why.Text+", twice")},
-				Fix: audit.Fix{Summary: "repair STARTTLS, or stop offering it until then", Steps: []string{
-					"look for the failed handshake in the log of the mail server",
-					"try it by hand: " + e.TLS.Via,
-					"until it works, not offering STARTTLS loses less mail than offering a broken one",
-				}},
-			})
+			r.Fail(e.Subject(), brokenTLS(e))
 		}
 	})
+}
+
+// brokenTLS is the fault of an endpoint whose TLS does not come up. To offer
+// none until it is repaired is a way out on port 25 alone: elsewhere passwords
+// would travel in clear text.
+func brokenTLS(e audit.Endpoint) Fault {
+	fault := Fault{
+		Detail:   "STARTTLS is offered and fails: " + e.TLS.Why.Text,
+		Evidence: []string{Seen(e.TLS.Via, e.TLS.Why.Text+", twice")},
+		Fix: audit.Fix{Summary: "repair STARTTLS", Steps: []string{
+			"look for the failed handshake in the log of the mail server",
+			"try it by hand: " + e.TLS.Via,
+		}},
+	}
+	switch {
+	case e.Mode == audit.ModeTLS:
+		fault.Detail, fault.Fix.Summary = "TLS does not come up: "+e.TLS.Why.Text, "repair TLS"
+	case !submission(e):
+		fault.Fix.Summary += ", or stop offering it until then"
+		fault.Fix.Steps = append(fault.Fix.Steps, "until it works, not offering STARTTLS loses less mail than offering a broken one")
+	}
+	return fault
 }
 
 // encryptedEndpoints calls judge for every endpoint with a finished
@@ -230,6 +254,7 @@ func judgeDates(s *audit.Snapshot, r *Report) {
 	certificates(s, r, func(e audit.Endpoint, _ audit.TLS, c audit.Certificate) {
 		evidence := Seen(e.TLS.Via, "notBefore "+c.NotBefore.Format(day), "notAfter "+c.NotAfter.Format(day))
 		fault := Fault{
+			Severity: byPort(e, audit.Medium, audit.High),
 			Evidence: []string{evidence},
 			Fix: audit.Fix{Summary: "renew the certificate", Steps: []string{
 				"renew the certificate and reload the mail server",
@@ -259,8 +284,11 @@ func judgeCertName(s *audit.Snapshot, r *Report) {
 		case !ok:
 		case match:
 			r.Pass(e.Subject(), "the certificate names "+e.Host.String(), evidence)
+		case isAddress(string(e.Host)):
+			r.NA(e.Subject(), "an address was named: the name under which its users know the server is not known")
 		default:
 			r.Fail(e.Subject(), Fault{
+				Severity: byPort(e, audit.Info, audit.High),
 				Detail:   fmt.Sprintf("the certificate does not name %s", e.Host),
 				Evidence: []string{evidence},
 				Fix:      audit.Fix{Summary: "have " + e.Host.String() + " added to the subjectAltName of the certificate"},
@@ -279,6 +307,7 @@ func judgeTrust(s *audit.Snapshot, r *Report) {
 			r.Pass(e.Subject(), "the chain leads to a root of this system", evidence)
 		default:
 			r.Fail(e.Subject(), Fault{
+				Severity: byPort(e, audit.Low, audit.High),
 				Detail:   "the certificate is not trusted: " + t.Trust.Why.Text,
 				Evidence: []string{evidence},
 				Fix: audit.Fix{Summary: "use a public certificate and send the whole chain", Steps: []string{
@@ -299,7 +328,12 @@ func judgeKey(s *audit.Snapshot, r *Report) {
 			r.Pass(e.Subject(), key, evidence)
 			return
 		}
+		severity := byPort(e, audit.Low, audit.Medium)
+		if c.KeyType == "RSA" && c.KeyBits < badRSABits {
+			severity = audit.High
+		}
 		r.Fail(e.Subject(), Fault{
+			Severity: severity,
 			Detail:   "the key of the certificate is weak: " + key,
 			Evidence: []string{evidence},
 			Fix:      audit.Fix{Summary: "make a new key and have the certificate issued again"},

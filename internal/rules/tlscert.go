@@ -15,6 +15,27 @@ import (
 // have been: ACME clients renew at a third of the lifetime, or 30 days.
 const renewalTime = 14 * 24 * time.Hour
 
+// What is left of a certificate when mail programs will soon stop working. A
+// certificate of a few days has the last half of that third, not three days.
+const (
+	lastWeek = 7 * 24 * time.Hour
+	lastDays = 3 * 24 * time.Hour
+)
+
+// expirySeverity is how urgent a renewal is with so much time left. On port 25
+// hardly anybody checks, so that it never becomes urgent there.
+func expirySeverity(e audit.Endpoint, left, third time.Duration) audit.Severity {
+	switch {
+	case !submission(e):
+		return audit.Low
+	case left < min(lastDays, third/2):
+		return audit.High
+	case left < lastWeek:
+		return audit.Medium
+	}
+	return audit.Low
+}
+
 // aeadMarks are what the IANA names of suites have that encrypt and
 // authenticate in one (RFC 5116), which RFC 9325 section 4.2 recommends.
 func aeadMarks() []string { return []string{"_GCM_", "_CCM", "_CHACHA20_POLY1305"} }
@@ -32,6 +53,7 @@ func judgeCipher(s *audit.Snapshot, r *Report) {
 			r.Pass(e.Subject(), t.Cipher, evidence)
 		default:
 			r.Fail(e.Subject(), Fault{
+				Severity: byPort(e, audit.Medium, audit.High),
 				Detail:   fmt.Sprintf("offered everything, the server chooses %s: %s", t.Cipher, weak),
 				Evidence: []string{evidence},
 				Fix: audit.Fix{Summary: "let the server prefer ECDHE with AES-GCM or ChaCha20", Steps: []string{
@@ -65,12 +87,13 @@ func judgeExpiresSoon(s *audit.Snapshot, r *Report) {
 	const day = "2006-01-02 15:04 MST"
 	certificates(s, r, func(e audit.Endpoint, _ audit.TLS, c audit.Certificate) {
 		evidence := Seen(e.TLS.Via, "notBefore "+c.NotBefore.Format(day), "notAfter "+c.NotAfter.Format(day))
-		third := c.NotAfter.Sub(c.NotBefore) / 3
-		if c.NotAfter.Sub(s.At) >= min(third, renewalTime) {
+		third, left := c.NotAfter.Sub(c.NotBefore)/3, c.NotAfter.Sub(s.At)
+		if left >= min(third, renewalTime) {
 			r.Pass(e.Subject(), "valid until "+c.NotAfter.Format(day), evidence)
 			return
 		}
 		r.Fail(e.Subject(), Fault{
+			Severity: expirySeverity(e, left, third),
 			Detail:   fmt.Sprintf("the certificate expires on %s and has not been renewed", c.NotAfter.Format(day)),
 			Evidence: []string{evidence},
 			Fix: audit.Fix{Summary: "see that the certificate is renewed before " + c.NotAfter.Format(time.DateOnly), Steps: []string{
@@ -94,6 +117,7 @@ func judgeChain(s *audit.Snapshot, r *Report) {
 			r.NA(e.Subject(), "no missing certificate is to blame: "+t.Trust.Why.Text)
 		default:
 			r.Fail(e.Subject(), Fault{
+				Severity: byPort(e, audit.Low, audit.High),
 				Detail:   "the server does not send the certificates between its own and a public root",
 				Evidence: []string{evidence},
 				Fix: audit.Fix{Summary: "send the intermediate certificates as well", Steps: []string{
