@@ -324,7 +324,7 @@ func (g gate) code(run *audit.Run, delta *audit.Delta) int {
 	}
 	known, dark, out := false, false, exitOK
 	for _, f := range run.Findings {
-		known = known || f.Status.Known()
+		known = known || f.Status == audit.Fail || f.Status == audit.Pass && !empty(run, f)
 		dark = dark || f.Status == audit.UnknownStatus
 		gates := g.failOn != "" && f.Status == audit.Fail && f.Severity.AtLeast(g.failOn)
 		switch {
@@ -334,10 +334,16 @@ func (g gate) code(run *audit.Run, delta *audit.Delta) int {
 			out = worse(out, exitFindings)
 		}
 	}
-	if dark && (g.onUnknown || !known) {
+	if dark && g.onUnknown || !known && (dark || run.Kind == audit.KindSMTP) {
 		out = worse(out, exitUnknown)
 	}
 	return out
+}
+
+// empty reports whether a pass says nothing of a server that was to be tested:
+// that its port answers, and with "not you" where nothing else is known.
+func empty(run *audit.Run, f audit.Finding) bool {
+	return run.Kind == audit.KindSMTP && f.Rule == "smtp.unreachable"
 }
 
 // isNews reports whether a change makes a fail new: what was fine broke, what

@@ -415,6 +415,36 @@ func TestFaultThatGrows(t *testing.T) {
 	}
 }
 
+// Ensure a server of which no more is known than that its port answers was not
+// tested, and that a fault is always an answer.
+func TestNothingTested(t *testing.T) {
+	connected := audit.Finding{Rule: "smtp.unreachable", Subject: "x", Status: audit.Pass}
+	dark := audit.Finding{Rule: "smtp.ehlo-refused", Subject: "x", Status: audit.UnknownStatus}
+	na := audit.Finding{Rule: "smtp.ehlo-refused", Subject: "x", Status: audit.NAStatus}
+	pass := audit.Finding{Rule: "smtp.ehlo-refused", Subject: "x", Status: audit.Pass}
+	low := audit.Finding{Rule: "smtp.unreachable", Subject: "x", Status: audit.Fail, Severity: audit.Low}
+	for _, c := range []struct {
+		kind     audit.Kind
+		findings []audit.Finding
+		want     int
+	}{
+		{audit.KindSMTP, []audit.Finding{connected, dark}, exitUnknown},
+		{audit.KindSMTP, []audit.Finding{dark}, exitUnknown},
+		{audit.KindSMTP, []audit.Finding{na}, exitUnknown}, // a name without address
+		{audit.KindSMTP, []audit.Finding{connected, pass}, exitOK},
+		{audit.KindSMTP, []audit.Finding{connected, dark, pass}, exitOK},
+		{audit.KindSMTP, []audit.Finding{low, dark}, exitOK},
+		{audit.KindAudit, []audit.Finding{connected, dark}, exitOK},
+		{audit.KindAudit, []audit.Finding{na}, exitOK},
+		{audit.KindAudit, []audit.Finding{dark}, exitUnknown},
+	} {
+		got := gate{failOn: audit.High}.code(&audit.Run{Kind: c.kind, Findings: c.findings}, &audit.Delta{})
+		if got != c.want {
+			t.Errorf("%s %+v: exit %d, want %d", c.kind, c.findings, got, c.want)
+		}
+	}
+}
+
 // Ensure -q is silent when nothing changed, and only then.
 func TestQuiet(t *testing.T) {
 	inWorld(t, plainWorld, func(t *testing.T, w *lab.World) {

@@ -40,12 +40,16 @@ func Build(run *audit.Run, delta *audit.Delta, history History) Model {
 	slices.SortStableFunc(m.Fails, func(a, b Item) int { return b.Severity.Rank() - a.Severity.Rank() })
 	m.OwnSide = ownSide(run)
 	m.Unknown = darkness(run, m.OwnSide != nil)
-	m.Axes = axisLines(run)
+	m.Tests, m.Means = tests(run), means(run)
+	if run.Kind != audit.KindSMTP {
+		m.Axes = axisLines(run)
+	}
 	m.Since = since(run, delta, history)
 	m.Headline = headline(run, m)
 	m.Result = result(run, m)
 	m.Traffic = traffic(run)
 	m.Proves, m.Limits = proves(run), limits(run, m)
+	m.Passwords = passwords(run)
 	m.Facts, m.Repeat = tables(run), repeats(run)
 	m.Next = next(run, m)
 	return m
@@ -91,6 +95,9 @@ func next(run *audit.Run, m Model) []Next {
 	if len(m.Fails) > 0 {
 		out = append(out, Next{"why, and where it is written", "mailaudit explain " + string(m.Fails[0].Rule)})
 	}
+	if run.Kind == audit.KindSMTP {
+		out = append(out, nextServers(run)...)
+	}
 	if run.State != audit.Complete && run.Target != "" {
 		command := "mailaudit audit "
 		if run.Kind == audit.KindSMTP {
@@ -98,8 +105,17 @@ func next(run *audit.Run, m Model) []Next {
 		}
 		out = append(out, Next{"once more, to the end", command + audit.ShellQuote(run.Target)})
 	}
-	if run.ID > 0 && m.Passed > 0 {
-		out = append(out, Next{"with all that passed", fmt.Sprintf("mailaudit show %d -v", run.ID)})
+	lines := 0
+	for _, t := range m.Tests {
+		for _, talk := range t.Talks {
+			lines += len(talk.Lines)
+		}
+	}
+	switch command := fmt.Sprintf("mailaudit show %d -v", run.ID); {
+	case run.ID > 0 && lines > 0:
+		out = append(out, Next{"with all that passed, and the dialogue (" + plural(lines, "line") + ")", command})
+	case run.ID > 0 && m.Passed > 0:
+		out = append(out, Next{"with all that passed", command})
 	}
 	if run.ID > 0 {
 		out = append(out, Next{"all of it, for programs", fmt.Sprintf("mailaudit show %d -f json", run.ID)})

@@ -48,7 +48,7 @@ func darkness(run *audit.Run, ours bool) []Dark {
 		why := reasons[f.Key()]
 		d := by[why]
 		if d == nil {
-			d = &Dark{Text: why.Text, Cause: why.Code, Advice: advice(why.Code, ofDNS(f))}
+			d = &Dark{Text: why.Text, Cause: why.Code, Advice: advice(why.Code, ofDNS(f), strings.HasSuffix(f.Subject, "]:25"))}
 			if ours && ofConnect(run, f.Subject, why) {
 				d.Advice = "see above: it may well be your network"
 			}
@@ -126,10 +126,17 @@ func ofConnect(run *audit.Run, subject string, why audit.Reason) bool {
 	})
 }
 
-// advice is what helps against a kind of blindness.
-func advice(cause audit.Code, dns bool) string {
+// advice is what helps against a kind of blindness. mx: of port 25, which
+// providers like to shut.
+func advice(cause audit.Code, dns, mx bool) string {
 	if dns {
 		return adviceDNS(cause)
+	}
+	switch cause {
+	case audit.Timeout, audit.Unreachable, audit.EgressBlock:
+		if !mx {
+			return "try again; if it stays so, from another network"
+		}
 	}
 	switch cause {
 	case audit.Timeout, audit.Unreachable:
@@ -179,8 +186,8 @@ const portSMTP = 25
 
 // connects counts how the connections of a run ended that came to nothing.
 type connects struct {
-	silent, cut, local int
-	addrs              map[netip.Addr]bool
+	silent, shut, cut, local int
+	addrs                    map[netip.Addr]bool
 }
 
 // ownSide says that the cause is probably ours, where every connection to
@@ -196,7 +203,10 @@ func ownSide(run *audit.Run) *OwnSide {
 			return nil // somebody answered
 		}
 		switch e.Connect.Why.Code {
-		case audit.Timeout, audit.Unreachable, audit.EgressBlock:
+		case audit.EgressBlock:
+			c.shut++
+			c.silent++
+		case audit.Timeout, audit.Unreachable:
 			c.silent++
 		case audit.NoRoute:
 			c.cut++
@@ -239,6 +249,8 @@ func (c connects) words() *OwnSide {
 	case c.silent == 0:
 		return &OwnSide{Title: "It is your network, not them",
 			Text: fmt.Sprintf("There is no way from here to %s of the mail servers (no IPv6 here, for example). Nothing is known about the mail servers themselves.", n)}
+	case c.shut == c.silent:
+		return &OwnSide{Title: "It is your network, not them", Text: "Port 25 is blocked where mailaudit runs. " + common}
 	case len(c.addrs) == 1:
 		return &OwnSide{Title: "It may be your network, not them",
 			Text: "The only address does not answer on port 25. Either it is silent to everybody, or port 25 is blocked where mailaudit runs. " + common}

@@ -33,6 +33,8 @@ func TestOwnSide(t *testing.T) {
 	}{
 		{"no endpoints", nil, "", ""},
 		{"two silent", []audit.Endpoint{silent("192.0.2.1"), silent("192.0.2.2")}, "It is probably your network, not them", "none of the 2 addresses"},
+		{"shut for certain", []audit.Endpoint{with(audit.EgressBlock)}, "It is your network, not them", "Port 25 is blocked where mailaudit runs. Home"},
+		{"shut, and one silent", []audit.Endpoint{with(audit.EgressBlock), silent("192.0.2.1")}, "It is probably your network, not them", "none of the 2 addresses"},
 		{"one silent", []audit.Endpoint{silent("192.0.2.1")}, "It may be your network, not them", "Either it is silent to everybody"},
 		{"one address under two names", []audit.Endpoint{silent("192.0.2.1"), end(t, "other.example.org", "192.0.2.1", 25, audit.Unknown, audit.Timeout)},
 			"It may be your network, not them", "The only address"},
@@ -117,13 +119,18 @@ func TestAdvice(t *testing.T) {
 		{audit.RefusedUs, false, "ask the operator"}, {audit.Blocked, false, "--allow-net"}, {audit.Deadline, true, "--timeout"},
 		{audit.Interrupted, true, "to the end"}, {audit.Bug, false, "report it"}, {audit.TLSStall, false, "later"}, {audit.EgressBlock, false, "lets port 25 out"},
 	} {
-		got := advice(c.cause, c.dns)
+		got := advice(c.cause, c.dns, true)
 		if !strings.Contains(got, c.part) {
 			t.Errorf("%s, DNS %t: %q lacks %q", c.cause, c.dns, got, c.part)
 		}
 	}
-	if got := advice(audit.NotAsked, false); got != "" {
+	if got := advice(audit.NotAsked, false, true); got != "" {
 		t.Errorf("nothing helps against what was not asked, and yet: %q", got)
+	}
+	for _, cause := range []audit.Code{audit.Timeout, audit.Unreachable, audit.EgressBlock} {
+		if got := advice(cause, false, false); !strings.Contains(got, "another network") || strings.Contains(got, "25") {
+			t.Errorf("%s on another port than 25: %q", cause, got)
+		}
 	}
 }
 

@@ -65,6 +65,10 @@ func TestHostileModel(t *testing.T) {
 			Unknown: []Dark{{Text: text, Subjects: []string{text}, Rules: []audit.RuleID{audit.RuleID(text)}, Checks: 1, Evidence: []string{text}, Advice: text}},
 			Facts:   []Table{{Title: text, Head: []string{text, text}, Rows: [][]Cell{{cell, cell}}, Note: cell}, {Title: text, Head: []string{text}, Server: true}},
 			Repeat:  []Repeat{{text, []string{text}}}, Next: []Next{{text, text}},
+			Means: text, Passwords: text, Tests: []Test{{text, text, text, text, []Step{{text, StepStatus(text), text, []Cell{cell}, []StepFault{{audit.RuleID(text), audit.Severity(text)}}}}, text, []Talk{{text, []TalkLine{{text, text, text}}}}}},
+		}
+		if len(text)%2 == 0 {
+			m.Kind = audit.KindSMTP
 		}
 		checkHTML(t, renderHTML(t, HTMLOptions{Client: text}, m), []Model{m})
 		md := renderMarkdown(t, MarkdownOptions{Client: text}, m)

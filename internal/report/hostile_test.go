@@ -64,6 +64,8 @@ func knownValues() map[reflect.Type][]string {
 		reflect.TypeFor[audit.Axis]():     {"delivery", "protection", "privacy"},
 		reflect.TypeFor[audit.Area]():     {"mx", "rdns", "smtp", "tls"},
 		reflect.TypeFor[audit.Code]():     {"timeout", "no-route", "servfail", "not-learned", "blocked-address", "deadline", "local-policy", "bug"},
+		reflect.TypeFor[audit.Kind]():     {"audit", "smtp"},
+		reflect.TypeFor[audit.Mode]():     {"", "starttls", "tls", "plain"},
 		reflect.TypeFor[audit.RunState](): {"complete", "aborted", "running", "complete", "complete"},
 		reflect.TypeFor[audit.Action]():   {"add", "replace", "remove"},
 		reflect.TypeFor[audit.RuleID]():   append(ids, "mx.of-another-version"),
@@ -136,6 +138,14 @@ func (f *filler) entry() Entry {
 	e := Entry{Run: &audit.Run{}, Delta: &audit.Delta{}, History: History{}}
 	f.fill(reflect.ValueOf(e.Run).Elem())
 	f.fill(reflect.ValueOf(e.Delta).Elem())
+	for i := range e.Run.Sidecar.Sessions { // of endpoints that there are
+		e.Run.Sidecar.Sessions[i].Endpoint = e.Run.Snapshot.Facts.SMTP[i%2].Subject()
+	}
+	for i := range e.Run.Findings {
+		if i%3 == 0 {
+			e.Run.Findings[i].Subject = e.Run.Snapshot.Facts.SMTP[i%2].Subject()
+		}
+	}
 	e.Run.Score.Axes = map[audit.Axis]audit.AxisScore{"delivery": {Pass: 1, Fail: 1, Unknown: 1}, "privacy": {Unknown: 1}}
 	for i := range e.Delta.Facts {
 		whats := []string{"MX", "A", "alias", "existence", "greeting", "certificate", "TLS version"}

@@ -42,6 +42,9 @@ func HTML(w io.Writer, models []Model, o HTMLOptions) error {
 			r.Client, r.prefix, r.shift = "", fmt.Sprintf("r%d-", i+1), 1
 		} else {
 			doc.Title = r.kind() + " of " + r.Target + ", " + r.Started.Format("2 Jan 2006")
+			if r.Kind == audit.KindSMTP {
+				doc.Title = r.title()
+			}
 		}
 		doc.Reports = append(doc.Reports, r)
 	}
@@ -120,6 +123,12 @@ func (r htmlReport) About() []Field { return r.about() }
 // What is what the report reports on.
 func (r htmlReport) What() string { return r.kind() }
 
+// Title is the heading.
+func (r htmlReport) Title() string { return r.title() }
+
+// StepHead is the head of a table of steps.
+func (r htmlReport) StepHead() []string { return stepHead() }
+
 // Good counts what passed.
 func (r htmlReport) Good() string { return capital(r.good("")) }
 
@@ -183,9 +192,10 @@ func htmlFuncs() template.FuncMap {
 			how, _ := s.others()
 			return how
 		},
-		"more": func(list []Said) []Said { return list[min(1, len(list)):] },
-		"word": func(l SinceLine) string { return l.word() },
-		"zone": zone,
+		"more":   func(list []Said) []Said { return list[min(1, len(list)):] },
+		"status": statusClass,
+		"word":   func(l SinceLine) string { return l.word() },
+		"zone":   zone,
 	}
 }
 
@@ -195,6 +205,26 @@ func severityClass(s audit.Severity) string {
 		return "info"
 	}
 	return string(s)
+}
+
+// statusClass is the class of the status of a step in the style sheet: that
+// of its worst fault, where it has one.
+func statusClass(s Step) string {
+	worst := audit.Info
+	for _, f := range s.Faults {
+		if f.Severity.AtLeast(worst) {
+			worst = f.Severity
+		}
+	}
+	switch s.Status {
+	case StepOK:
+		return "good"
+	case StepFail:
+		return severityClass(worst)
+	case StepRefused, StepUnknown, StepNotTried:
+		return "unseen"
+	}
+	return "info"
 }
 
 // changeClass is the class of a change in the style sheet: worse, better or

@@ -203,7 +203,7 @@ func checkHeadings(t testing.TB, headings []string) {
 
 // shown are the pieces of a model that every document shows as they are.
 func shown(m Model) []string {
-	out := []string{m.Target, m.Unicode, m.Vantage, m.HELO, m.Tag, m.Tool.Version, m.Tool.Catalogue, m.Traffic}
+	out := []string{m.Target, m.Unicode, m.Vantage, m.HELO, m.Tag, m.Tool.Version, m.Tool.Catalogue, m.Traffic, m.Means, capital(m.Passwords)}
 	out = append(out, m.Headline...)
 	out = append(append(out, m.Proves...), m.Limits...)
 	for _, list := range [][]Item{m.Fails, m.Notes} {
@@ -236,6 +236,18 @@ func shown(m Model) []string {
 		for _, s := range it.Said {
 			_, subjects := s.others()
 			out = append(append(out, s.Text), subjects...)
+		}
+	}
+	for _, t := range m.Tests {
+		out = append(out, t.Verdict, t.About)
+		for _, s := range t.Steps {
+			out = append(out, s.Name, string(s.Status), s.Took)
+			for _, f := range s.Faults {
+				out = append(out, string(f.Rule), string(f.Severity))
+			}
+			for _, c := range s.Seen {
+				out = append(out, c.Lines...)
+			}
 		}
 	}
 	for _, t := range m.Facts {

@@ -115,7 +115,7 @@ func (d *mdPage) client(name string) {
 }
 
 func (d *mdPage) report(m Model, client string) {
-	d.heading(1, m.kind()+" of "+mdCode(m.Target))
+	d.heading(1, mdTitle(m))
 	d.client(client)
 	var about []string
 	for _, f := range m.about() {
@@ -123,6 +123,7 @@ func (d *mdPage) report(m Model, client string) {
 	}
 	d.block(about...)
 	d.summary(m)
+	d.tests(m.Tests)
 	d.since(m.Since)
 	if len(m.Fails) > 0 {
 		d.heading(2, "What fails, worst first")
@@ -144,6 +145,9 @@ func (d *mdPage) report(m Model, client string) {
 
 func (d *mdPage) summary(m Model) {
 	d.block(mdWords(strings.Join(m.Headline, " ")))
+	if m.Kind == audit.KindSMTP {
+		d.block("Result: " + mdWords(m.Result) + ".")
+	}
 	if m.OwnSide != nil {
 		d.heading(2, mdWords(m.OwnSide.Title))
 		d.block(mdWords(m.OwnSide.Text))

@@ -14,6 +14,8 @@ import (
 	extast "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/text"
 	"golang.org/x/net/html"
+
+	"mailaudit/internal/audit"
 )
 
 // gfm is a Markdown reader with all that GitHub adds, so that it finds every
@@ -108,9 +110,19 @@ func wantedHeadings(models []Model) []string {
 	}
 	for _, m := range models {
 		m = printable(m)
-		add(1, m.kind()+" of "+orEmpty(m.Target))
+		if m.Kind == audit.KindSMTP {
+			add(1, "SMTP test results for "+orEmpty(m.Target))
+		} else {
+			add(1, m.kind()+" of "+orEmpty(m.Target))
+		}
 		if m.OwnSide != nil {
 			add(2, m.OwnSide.Title)
+		}
+		if len(m.Tests) > 0 {
+			add(2, "Address by address")
+		}
+		for _, t := range m.Tests {
+			add(3, orEmpty(t.Address)+"("+t.Family+"):"+t.Verdict)
 		}
 		if m.Since != nil {
 			add(2, fmt.Sprintf("What changed since run %d", m.Since.Base.ID))

@@ -1,6 +1,10 @@
 package report
 
-import "strings"
+import (
+	"strings"
+
+	"mailaudit/internal/audit"
+)
 
 // This file writes the second half of a Markdown report: what was observed,
 // and what the result is worth.
@@ -32,6 +36,51 @@ func (d *mdPage) facts(tables []Table) {
 	}
 }
 
+// mdTitle is the heading of a report. A server that is letters, digits, dots
+// and a port means nothing in Markdown, and stands there as it is.
+func mdTitle(m Model) string {
+	if m.Kind != audit.KindSMTP {
+		return m.kind() + " of " + mdCode(m.Target)
+	}
+	plain := strings.Trim(m.Target, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-") == ""
+	name, _, _ := strings.Cut(m.Target, ":")
+	if plain && name != "" && !strings.HasPrefix(strings.ToLower(name), "www.") && strings.Count(m.Target, ":") == 1 && !strings.HasSuffix(m.Target, ":") {
+		return strings.TrimSuffix(m.title(), m.Target) + m.Target
+	}
+	return strings.TrimSuffix(m.title(), m.Target) + mdCode(m.Target)
+}
+
+// tests writes the addresses of a server, a step a row.
+func (d *mdPage) tests(list []Test) {
+	if len(list) > 0 {
+		d.heading(2, "Address by address")
+	}
+	for _, t := range list {
+		d.heading(3, mdCode(t.Address)+" "+mdWords("("+t.Family+"): "+t.Verdict))
+		var rows [][]string
+		for _, s := range t.Steps {
+			var seen []string
+			for _, c := range s.Seen {
+				if len(c.Lines) > 0 {
+					seen = append(seen, mdCell(c))
+				}
+			}
+			for _, f := range s.Faults {
+				seen = append(seen, mdCode(string(f.Rule))+" "+mdWords("("+string(f.Severity)+")"))
+			}
+			took := ""
+			if s.Took != "" {
+				took = mdWords(s.Took)
+			}
+			rows = append(rows, []string{mdWords(s.Name), mdWords(string(s.Status)), took, strings.Join(seen, "; ")})
+		}
+		d.table(mdList(stepHead()), rows)
+		if t.About != "" {
+			d.block(mdWords(t.About))
+		}
+	}
+}
+
 // proof ends a report with what it is worth, how to see for oneself, and what
 // to do next.
 func (d *mdPage) proof(m Model) {
@@ -40,6 +89,9 @@ func (d *mdPage) proof(m Model) {
 	d.clauses(m.Proves)
 	d.block("It does not prove")
 	d.clauses(m.Limits)
+	if m.Passwords != "" {
+		d.block("**Passwords:** " + mdWords(capital(m.Passwords)) + ".")
+	}
 	if m.Traffic != "" {
 		d.block(mdWords(m.Traffic))
 	}

@@ -30,10 +30,13 @@ type Model struct {
 	Tool    audit.Tool
 	// Result is the report in a few words, for a list of reports.
 	Result string
+	// Means is how a server was connected to, and why so; runs of kind smtp alone.
+	Means string
 	// Headline is the answer in two or three sentences.
 	Headline []string
-	OwnSide  *OwnSide // nil: nothing speaks for a cause on our own side
-	Axes     []AxisLine
+	OwnSide  *OwnSide   // nil: nothing speaks for a cause on our own side
+	Tests    []Test     // address by address; runs of kind smtp alone
+	Axes     []AxisLine // none in runs of kind smtp: one server is no grade of a domain
 	Coverage int
 	Since    *Since // nil: there was nothing to compare with
 	Fails    []Item // worst first; info apart
@@ -46,9 +49,11 @@ type Model struct {
 	Traffic  string   // what the run did to others; empty: not known
 	Proves   []string // what the result proves; clauses
 	Limits   []string // what it does not prove; clauses
-	Facts    []Table  // what was observed, for looking up
-	Repeat   []Repeat // the same by hand
-	Next     []Next   // worth typing now
+	// Passwords is what there is to know of logins; runs of kind smtp alone.
+	Passwords string
+	Facts     []Table  // what was observed, for looking up
+	Repeat    []Repeat // the same by hand
+	Next      []Next   // worth typing now
 }
 
 // Field is a line of a title block.

@@ -130,7 +130,11 @@ func (m Model) good(more string) string {
 
 // indexLine is the report in a line, behind the name of its domain.
 func (m Model) indexLine() string {
-	out := fmt.Sprintf("%s; %d %% of what counts was seen, %s", m.Result, m.Coverage, m.Started.Format("2 Jan 2006 15:04 MST"))
+	seen := fmt.Sprintf("%d %% of what counts was seen, ", m.Coverage)
+	if m.Kind == audit.KindSMTP {
+		seen = "SMTP test, "
+	}
+	out := m.Result + "; " + seen + m.Started.Format("2 Jan 2006 15:04 MST")
 	if m.Run > 0 {
 		out += fmt.Sprintf(", run %d", m.Run)
 	}
@@ -150,6 +154,14 @@ func (m Model) kind() string {
 		return "SMTP test"
 	}
 	return "Mail audit"
+}
+
+// title is the heading of the report.
+func (m Model) title() string {
+	if m.Kind == audit.KindSMTP {
+		return "SMTP test results for " + m.Target
+	}
+	return m.Target
 }
 
 // about is the title block of a document: what was audited, when, from where
@@ -173,6 +185,9 @@ func (m Model) about() []Field {
 	add("Date", ours(when))
 	if m.Vantage != "" {
 		add("Seen from", ours(m.Vantage))
+	}
+	if m.Means != "" {
+		add("Connected", ours(m.Means))
 	}
 	if m.HELO != "" {
 		add("Introduced as", theirs(m.HELO))

@@ -76,6 +76,9 @@ func proves(run *audit.Run) []string {
 	if secure > 0 {
 		out = append(out, fmt.Sprintf("that TLS can be spoken with %s", plural(secure, "address")))
 	}
+	if run.Kind == audit.KindSMTP {
+		out = append(out, loginsProven(run)...)
+	}
 	if len(out) == 0 {
 		out = append(out, "nothing: no question was answered")
 	}
@@ -217,7 +220,7 @@ func result(run *audit.Run, m Model) string {
 		}
 	}
 	switch {
-	case m.Passed+len(m.Fails)+len(m.Notes) == 0 && m.Unseen > 0:
+	case m.Passed+len(m.Fails)+len(m.Notes) == 0 && m.Unseen > 0, untested(run, m):
 		return "nothing seen"
 	case len(run.Findings) == 0:
 		return "nothing judged"

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -37,7 +38,11 @@ func repeats(run *audit.Run) []Repeat {
 			reverse = again(reverse, to.Addrs)
 		}
 	}
+	var whole []string
 	for _, e := range f.SMTP {
+		if run.Kind == audit.KindSMTP && e.Connect.State != audit.NotTried {
+			whole = append(whole, swaks(e, run.Snapshot.Vantage.HELO)...)
+		}
 		clear = again(again(again(clear, e.Connect), e.Greeting), e.Hello)
 		secure = again(again(secure, e.TLS), e.HelloTLS)
 	}
@@ -51,6 +56,7 @@ func repeats(run *audit.Run) []Repeat {
 		{"block lists", lists},
 		{"SMTP in clear text (type EHLO and a name, then QUIT)", clear},
 		{"SMTP inside TLS, with the certificates", secure},
+		{"the whole dialogue, with swaks (which sends no mail so)", whole},
 	} {
 		r.Commands = slices.DeleteFunc(r.Commands, func(c string) bool {
 			again := told[c]
@@ -62,6 +68,33 @@ func repeats(run *audit.Run) []Repeat {
 		}
 	}
 	return out
+}
+
+// swaks is the dialogue of an endpoint as the program of that name has it
+// (https://www.jetmore.org/john/code/swaks/). It ends before MAIL.
+func swaks(e audit.Endpoint, helo string) []string {
+	words := "swaks --server " + audit.ShellQuote(netip.AddrPortFrom(e.Addr, e.Port).String())
+	if helo != "" {
+		words += " --ehlo " + audit.ShellQuote(helo)
+	}
+	if e.Mode != audit.ModePlain {
+		if e.Mode == audit.ModeTLS {
+			words += " --tls-on-connect"
+		} else {
+			words += " -tls"
+		}
+		_, err := netip.ParseAddr(string(e.Host))
+		if err != nil {
+			words += " --tls-sni " + audit.ShellQuote(e.Host.String())
+		}
+	}
+	words += " --quit-after HELO"
+	// A name must not be taken for an option, or for a file with options in it.
+	misread := func(name string) bool { return name != "" && strings.Contains("-@", name[:1]) }
+	if !pasteable(words) || misread(helo) || misread(string(e.Host)) {
+		return nil
+	}
+	return []string{words}
 }
 
 // again adds the command of an observation that was tried to make.
@@ -77,7 +110,7 @@ func again[T any](list []string, o audit.Obs[T]) []string {
 // takes the name in it for a name and not for a server or an option.
 func pasteable(command string) bool {
 	program, rest, _ := strings.Cut(command, " ")
-	if !slices.Contains([]string{"dig", "nc", "openssl"}, program) || Screen(command) != command {
+	if !slices.Contains([]string{"dig", "nc", "openssl", "swaks"}, program) || Screen(command) != command {
 		return false
 	}
 	if program == "dig" {

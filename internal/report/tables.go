@@ -34,7 +34,12 @@ func tables(run *audit.Run) []Table {
 	}
 	out = append(out, listTables(f)...)
 	for _, e := range f.SMTP {
-		out = append(out, endpointTable(e))
+		switch {
+		case run.Kind != audit.KindSMTP:
+			out = append(out, endpointTable(e))
+		case e.TLS.State == audit.Seen: // the steps have the rest
+			out = append(out, Table{Title: e.Subject(), Head: []string{"Certificate", "What was seen"}, Rows: certificateRows(e.TLS.Value), Server: true})
+		}
 	}
 	return out
 }

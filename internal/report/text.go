@@ -34,12 +34,16 @@ func Text(w io.Writer, m Model, o TextOptions) error {
 		p.rows = 0
 	}
 	p.head(m)
+	p.tests(m.Tests)
 	p.ownSide(m.OwnSide)
 	p.axes(m)
 	p.since(m.Since)
 	if len(m.Fails) > 0 {
 		p.title("FAILS, worst first")
 		for i, it := range m.Fails {
+			if len(m.Tests) > 0 && !o.Verbose {
+				it.Evidence = nil // it stands above, address by address
+			}
 			p.item(fmt.Sprintf("%2d ", i+1), it, o.Verbose)
 		}
 	}
@@ -51,6 +55,9 @@ func Text(w io.Writer, m Model, o TextOptions) error {
 	}
 	p.unknown(m, o.Verbose)
 	p.good(m, o.Verbose)
+	if o.Verbose {
+		p.talks(m.Tests)
+	}
 	p.foot(m, o.Verbose)
 	return p.err
 }
@@ -67,12 +74,18 @@ func (p *page) head(m Model) {
 	if m.Tag != "" {
 		right = append(right, "tag "+m.Tag)
 	}
-	p.spread("", 0, m.Target, bold, right, " ·")
+	p.spread("", 0, m.title(), bold, right, " ·")
 	if m.Unicode != "" {
 		p.hang("", m.Unicode)
 	}
+	if m.Kind == audit.KindSMTP {
+		p.meansOf(m)
+	}
 	p.line("")
 	p.hang("  ", strings.Join(m.Headline, " "))
+	if m.Kind == audit.KindSMTP {
+		p.hang("  ", "Result: "+m.Result+".")
+	}
 }
 
 func (p *page) ownSide(o *OwnSide) {

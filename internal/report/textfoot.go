@@ -20,6 +20,9 @@ func (p *page) foot(m Model, verbose bool) {
 	}
 	p.clauses("WHAT THIS PROVES", stand(m)+": "+strings.Join(m.Proves, "; "))
 	p.clauses("WHAT IT DOES NOT", strings.Join(m.Limits, "; "))
+	if m.Passwords != "" {
+		p.clauses("PASSWORDS", m.Passwords)
+	}
 	p.repeat(m.Repeat, verbose)
 	if len(m.Next) > 0 {
 		p.line("")

@@ -35,6 +35,8 @@ func headline(run *audit.Run, m Model) []string {
 		return append(out, "Nothing could be seen, so nothing is judged: this is neither good nor bad.")
 	}
 	switch {
+	case untested(run, m):
+		return append(out, "Nothing more could be seen, so nothing is judged: this is neither good nor bad.")
 	case serious > 0:
 		out = append(out, fmt.Sprintf("%s to repair now.", plural(serious, "serious fault")))
 	case len(m.Fails) > 0:
@@ -49,7 +51,7 @@ func headline(run *audit.Run, m Model) []string {
 	}) {
 		out = append(out, "Not all addresses of its mail hosts are known.")
 	}
-	if m.Coverage < 100 {
+	if m.Coverage < 100 && run.Kind != audit.KindSMTP { // no share of one server means anything
 		out = append(out, fmt.Sprintf("%d %% of what counts was seen; the rest is unknown, which is neither good nor bad.", m.Coverage))
 	}
 	return out
@@ -69,6 +71,9 @@ func stopped(state audit.RunState) string {
 
 // routeSentence says where the mail goes.
 func routeSentence(run *audit.Run) string {
+	if run.Kind == audit.KindSMTP {
+		return testSentence(run)
+	}
 	mx := run.Snapshot.Facts.MX
 	switch {
 	case mx.Exists.State == audit.Absent:
@@ -92,8 +97,6 @@ func serverSentence(run *audit.Run) string {
 		return fmt.Sprintf("Mail for %s goes to %s; there was nothing to connect to.", run.Target, hosts)
 	case t.tried == 0:
 		return fmt.Sprintf("Mail for %s goes to %s.", run.Target, hosts)
-	case t.up == t.tried && run.Kind == audit.KindSMTP: // HOST:PORT is the server
-		return fmt.Sprintf("%s answers, on %s.", run.Target, plural(t.tried, "address"))
 	case t.up == t.tried:
 		return fmt.Sprintf("The mail servers of %s answer, on %s.", run.Target, plural(t.tried, "address"))
 	case t.tried == 1:
