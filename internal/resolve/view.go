@@ -120,7 +120,7 @@ func (f *flight) interrupted() bool {
 // not among them.
 func (v *View) Queries() []audit.Query {
 	var out []audit.Query
-	for f := range v.ended() {
+	for _, f := range v.ended() {
 		a := &f.step.answer
 		out = append(out, audit.Query{Name: a.Name, Type: dns.Type(a.Type).String(), Tries: a.Tries, TTL: a.TTL})
 	}
@@ -130,28 +130,33 @@ func (v *View) Queries() []audit.Query {
 	return out
 }
 
-// Sent is how many packets with a question left because of this View.
+// Sent is how many packets with a question left because of this View. One
+// that is still under way, because nobody waits for it any more, counts once.
 func (v *View) Sent() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	n := 0
-	for f, fresh := range v.ended() {
-		if fresh {
-			n += len(f.step.answer.Tries)
+	for k := range v.fresh {
+		select {
+		case <-v.known[k].done:
+			n += len(v.known[k].step.answer.Tries)
+		default:
+			n++
 		}
 	}
 	return n
 }
 
-// ended are the flights that were sent and have ended, and whether they are
-// this View's own.
-func (v *View) ended() map[*flight]bool {
+// ended are the flights that were sent and have ended.
+func (v *View) ended() []*flight {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	out := map[*flight]bool{}
-	for k, f := range v.known {
+	var out []*flight
+	for _, f := range v.known {
 		select {
 		case <-f.done:
 			if len(f.step.answer.Tries) > 0 {
-				out[f] = v.fresh[k]
+				out = append(out, f)
 			}
 		default:
 		}

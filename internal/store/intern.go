@@ -13,11 +13,6 @@ import (
 	"mailaudit/internal/audit"
 )
 
-// rowQuerier is what intern needs of a transaction.
-type rowQuerier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
 // prepared is a transaction that keeps the statements it has been given:
 // SQLite takes longer to read one than to carry it out. They end with the
 // transaction.
@@ -43,8 +38,7 @@ func (p prepared) statement(ctx context.Context, query string) *sql.Stmt {
 	return s
 }
 
-// QueryRowContext is that of the transaction.
-func (p prepared) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+func (p prepared) queryRow(ctx context.Context, query string, args ...any) *sql.Row {
 	s := p.statement(ctx, query)
 	if s == nil {
 		return p.tx.QueryRowContext(ctx, query, args...)
@@ -52,8 +46,7 @@ func (p prepared) QueryRowContext(ctx context.Context, query string, args ...any
 	return s.QueryRowContext(ctx, args...)
 }
 
-// ExecContext is that of the transaction.
-func (p prepared) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+func (p prepared) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	s := p.statement(ctx, query)
 	if s == nil {
 		return p.tx.ExecContext(ctx, query, args...)
@@ -64,22 +57,22 @@ func (p prepared) ExecContext(ctx context.Context, query string, args ...any) (s
 // intern returns the id of the row that has these values in the first keys
 // columns, and inserts it with all columns when there is none; then the second
 // result is true. Table and column names are ours, never input.
-func intern(ctx context.Context, tx rowQuerier, table string, keys int, columns []string, values ...any) (int64, bool, error) {
+func intern(ctx context.Context, tx prepared, table string, keys int, columns []string, values ...any) (int64, bool, error) {
 	var id int64
 	find := "SELECT id FROM " + table + " WHERE " + strings.Join(columns[:keys], " = ? AND ") + " = ?"
-	err := tx.QueryRowContext(ctx, find, values[:keys]...).Scan(&id)
+	err := tx.queryRow(ctx, find, values[:keys]...).Scan(&id)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return id, false, err
 	}
 	insert := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(columns)-1) + ") RETURNING id"
-	err = tx.QueryRowContext(ctx, insert, values...).Scan(&id)
+	err = tx.queryRow(ctx, insert, values...).Scan(&id)
 	return id, true, err
 }
 
 // internFacts stores each part once, and the set of them once.
 func (db *DB) internFacts(ctx context.Context, tx *sql.Tx, format int, parts []audit.Part) (int64, error) {
 	sum := factsSum(format, parts)
-	id, fresh, err := intern(ctx, tx, "facts", 1, []string{"sha256", "format"}, sum[:], format)
+	id, fresh, err := intern(ctx, preparing(tx), "facts", 1, []string{"sha256", "format"}, sum[:], format)
 	if err != nil || !fresh {
 		return id, err
 	}
@@ -137,7 +130,7 @@ func countRun(run *audit.Run) (counts, error) {
 
 func (c counts) intern(ctx context.Context, tx *sql.Tx) (int64, error) {
 	columns := []string{"coverage", "critical", "high", "medium", "low", "info", "unknown", "axes"}
-	id, _, err := intern(ctx, tx, "scores", len(columns), columns,
+	id, _, err := intern(ctx, preparing(tx), "scores", len(columns), columns,
 		c.coverage, c.fails[audit.Critical], c.fails[audit.High], c.fails[audit.Medium], c.fails[audit.Low], c.fails[audit.Info], c.unknown, c.axes)
 	return id, err
 }

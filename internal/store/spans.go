@@ -180,7 +180,7 @@ func (w *spanWriter) begin(ctx context.Context, a answer) (int64, error) {
 		return 0, err
 	}
 	last := sql.NullInt64{Int64: w.run, Valid: w.solo}
-	_, err = w.tx.ExecContext(ctx, `INSERT INTO spans (stream, question, first_run, last_run, status, severity, body)
+	_, err = w.tx.exec(ctx, `INSERT INTO spans (stream, question, first_run, last_run, status, severity, body)
 		VALUES (?, ?, ?, ?, ?, ?, ?)`, w.stream, question, w.run, last, string(a.status), string(a.severity), words)
 	return question, err
 }
@@ -188,7 +188,7 @@ func (w *spanWriter) begin(ctx context.Context, a answer) (int64, error) {
 // end closes a span with the run before this one, the last in which it held.
 func (w *spanWriter) end(ctx context.Context, was openSpan) error {
 	w.changed = true
-	_, err := w.tx.ExecContext(ctx, "UPDATE spans SET last_run = ? WHERE stream = ? AND question = ? AND first_run = ?",
+	_, err := w.tx.exec(ctx, "UPDATE spans SET last_run = ? WHERE stream = ? AND question = ? AND first_run = ?",
 		w.prev, w.stream, was.question, was.first)
 	return err
 }

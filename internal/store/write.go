@@ -104,21 +104,22 @@ func internRun(ctx context.Context, tx *sql.Tx, run *audit.Run, solo int64) (run
 		return runRefs{}, fmt.Errorf("encode scope: %w", err)
 	}
 	var r runRefs
-	scopeID, _, err := intern(ctx, tx, "scopes", 1, []string{"json"}, string(scope))
+	keep := preparing(tx)
+	scopeID, _, err := intern(ctx, keep, "scopes", 1, []string{"json"}, string(scope))
 	if err != nil {
 		return runRefs{}, err
 	}
 	v := run.Snapshot.Vantage
-	r.stream, _, err = intern(ctx, tx, "streams", 5, []string{"target", "kind", "vantage", "scope", "solo"},
+	r.stream, _, err = intern(ctx, keep, "streams", 5, []string{"target", "kind", "vantage", "scope", "solo"},
 		run.Target, string(run.Kind), v.Name, scopeID, solo)
 	if err != nil {
 		return runRefs{}, err
 	}
-	r.tool, _, err = intern(ctx, tx, "tools", 2, []string{"version", "catalogue"}, run.Tool.Version, run.Tool.Catalogue)
+	r.tool, _, err = intern(ctx, keep, "tools", 2, []string{"version", "catalogue"}, run.Tool.Version, run.Tool.Catalogue)
 	if err != nil {
 		return runRefs{}, err
 	}
-	r.vantage, _, err = intern(ctx, tx, "vantages", 2, []string{"name", "helo"}, v.Name, v.HELO)
+	r.vantage, _, err = intern(ctx, keep, "vantages", 2, []string{"name", "helo"}, v.Name, v.HELO)
 	return r, err
 }
 
