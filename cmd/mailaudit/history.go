@@ -131,7 +131,7 @@ func (p *program) runs(c *cli.Context) error {
 	for _, i := range infos {
 		lines = append(lines, report.RunLine{
 			ID: i.ID, State: i.State, Target: i.Target, Vantage: i.Vantage, Started: i.Started, Tag: i.Tag,
-			Changed: i.Changed, Fails: i.Fails, Unknown: i.Unknown, Coverage: i.Coverage,
+			Changed: i.Changed, Fails: i.Fails, Unknown: i.Unknown, Coverage: i.Coverage, Judged: i.Judged,
 		})
 	}
 	return p.wrote(report.Runs(p.out, lines, color))

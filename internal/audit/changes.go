@@ -16,6 +16,8 @@ type FactChange struct {
 	What    string   `json:"what"`
 	Before  []string `json:"before"` // what is no longer there; printable
 	After   []string `json:"after"`  // what is new
+	// SeenOnce: a server said so, in this run alone. Set by Compare.
+	SeenOnce bool `json:"seen_once,omitempty"`
 }
 
 // facet is one comparable thing about one subject, as a set of words.
@@ -25,25 +27,35 @@ type facet struct {
 	words         []string
 }
 
+// facetID is what a facet is about.
+type facetID struct {
+	area          Area
+	subject, what string
+}
+
+func (f facet) id() facetID { return facetID{f.area, f.subject, f.what} }
+
+// facetWords are the facets of facts by what they are about.
+func facetWords(f Facts) map[facetID][]string {
+	out := map[facetID][]string{}
+	for _, each := range facets(f) {
+		out[each.id()] = each.words
+	}
+	return out
+}
+
 // ChangedFacts compares the facts of two runs in the given areas.
 func ChangedFacts(old, now Facts, areas []Area) []FactChange {
-	type id struct {
-		area          Area
-		subject, what string
-	}
-	before := map[id][]string{}
-	for _, f := range facets(old) {
-		before[id{f.area, f.subject, f.what}] = f.words
-	}
+	before := facetWords(old)
 	out := []FactChange{}
 	for _, f := range facets(now) {
-		was, both := before[id{f.area, f.subject, f.what}]
+		was, both := before[f.id()]
 		if !both || !slices.Contains(areas, f.area) {
 			continue
 		}
 		gone, come := minus(was, f.words), minus(f.words, was)
 		if len(gone)+len(come) > 0 {
-			out = append(out, FactChange{f.area, f.subject, f.what, gone, come})
+			out = append(out, FactChange{Area: f.area, Subject: f.subject, What: f.what, Before: gone, After: come})
 		}
 	}
 	return out

@@ -24,6 +24,7 @@ const (
 	RegainedSight Class = "regained sight" // unknown before, known now
 	NewCheck      Class = "new check"      // the rule is younger than the old run's catalogue
 	Retired       Class = "retired"        // the rule is no longer in the catalogue
+	StillPassing  Class = "still passing"  // told only where it confirms what was seen once
 )
 
 // Transition is what Classify needs to know of one (rule, subject).
@@ -116,6 +117,9 @@ type Verdict struct {
 	Severity Severity
 	Run      int64     // the last run that said so
 	Since    time.Time // start of the first run of the unbroken series that said so
+	// Turned: Run is the first that said so, and one before it had said the
+	// opposite. No second run has confirmed it.
+	Turned bool
 }
 
 // Prior is what the past holds against which a run is compared.
@@ -127,6 +131,9 @@ type Prior struct {
 	OtherVantage bool
 	// Verdicts are the last known verdicts up to and including Base.
 	Verdicts map[Key]Verdict
+	// Last is the run before the one that is compared, where Base is an earlier
+	// one: what Last saw already is not seen for the first time. Else nil.
+	Last *Run
 }
 
 // Catalogue is what Compare needs to know of the rules.
@@ -147,6 +154,10 @@ type Change struct {
 	Severity Severity `json:"severity"`
 	// Was is the severity before, where it moved.
 	Was Severity `json:"was,omitempty"`
+	// SeenOnce: a server showed it, in this run alone. See once.go.
+	SeenOnce bool `json:"seen_once,omitempty"`
+	// Confirmed: the run that saw it first was alone until now.
+	Confirmed bool `json:"confirmed,omitempty"`
 }
 
 // Delta is what changed between two runs of a domain.
@@ -162,10 +173,12 @@ type Delta struct {
 }
 
 // Quiet reports whether nothing changed that anybody should be told: fails
-// that go on are not news, and neither are new subjects that do not fail.
+// that go on are not news, and neither are new subjects that do not fail. A
+// fault that is confirmed is news once; that a repair lasts is none.
 func (d *Delta) Quiet() bool {
 	for _, c := range d.Changes {
-		old := c.Class == StillFailing && c.Was == ""
+		confirmed := c.Confirmed && c.Severity != Info
+		old := c.Class == StillFailing && c.Was == "" && !confirmed || c.Class == StillPassing
 		harmless := c.Class == Appeared && c.Now != Fail
 		if !old && !harmless {
 			return false
@@ -190,18 +203,20 @@ func Compare(prior Prior, now *Run, cat Catalogue) *Delta {
 			d.Areas = append(d.Areas, a)
 		}
 	}
-	before, after := byKey(prior.Base.Findings), byKey(now.Findings)
+	before, after, w := byKey(prior.Base.Findings), byKey(now.Findings), newWitness(prior, now)
 	for key := range union(before, after) {
 		if !slices.Contains(d.Areas, key.Rule.Area()) || onlyOneAsked(key, old, cur) {
 			continue
 		}
 		c := change(key, before[key], after[key], prior, now.Snapshot.Facts, cat)
+		w.weigh(&c, prior.Verdicts[key])
 		if c.Class != Same {
 			d.Changes = append(d.Changes, c)
 		}
 	}
 	slices.SortFunc(d.Changes, compareChanges)
 	d.Facts = ChangedFacts(prior.Base.Snapshot.Facts, now.Snapshot.Facts, d.Areas)
+	w.weighFacts(d.Facts)
 	return d
 }
 
@@ -233,7 +248,7 @@ func change(key Key, before, after Finding, prior Prior, now Facts, cat Catalogu
 
 // classOrder is the order in which changes are told.
 func classOrder() []Class {
-	return []Class{Broken, Appeared, Fixed, Gone, LostSight, RegainedSight, NewCheck, Retired, StillFailing}
+	return []Class{Broken, Appeared, Fixed, Gone, LostSight, RegainedSight, NewCheck, Retired, StillFailing, StillPassing}
 }
 
 func compareChanges(a, b Change) int {

@@ -50,7 +50,7 @@ func prior(base *Run) Prior {
 	p := Prior{Base: base, Verdicts: map[Key]Verdict{}}
 	for _, f := range base.Findings {
 		if f.Status.Known() {
-			p.Verdicts[f.Key()] = Verdict{f.Status, f.Severity, base.ID, base.Started}
+			p.Verdicts[f.Key()] = Verdict{Status: f.Status, Severity: f.Severity, Run: base.ID, Since: base.Started}
 		}
 	}
 	return p
@@ -86,7 +86,7 @@ func TestCompareNothingInTheDark(t *testing.T) {
 	p := prior(base)
 	p.Verdicts[Key{rule, subject}] = Verdict{Status: Pass, Severity: Medium, Run: 1}
 	d := Compare(p, run(3, f, finding(rule, subject, Fail)), catalogue(rule))
-	want := []Change{{Class: Broken, Rule: rule, Subject: subject, Before: UnknownStatus, Known: Pass, KnownRun: 1, Now: Fail, Severity: Medium}}
+	want := []Change{{Class: Broken, Rule: rule, Subject: subject, Before: UnknownStatus, Known: Pass, KnownRun: 1, Now: Fail, Severity: Medium, SeenOnce: true}}
 	if diff := cmp.Diff(want, d.Changes); diff != "" {
 		t.Error(diff)
 	}
@@ -181,6 +181,20 @@ func TestQuiet(t *testing.T) {
 		d := Compare(prior(base), run(2, f, base.Findings[0], finding("mx.no-route", "example.org", s)), catalogue("mx.implicit", "mx.no-route"))
 		if d.Quiet() {
 			t.Errorf("pass to %s is quiet", s)
+		}
+	}
+	for _, c := range []struct {
+		change Change
+		quiet  bool
+	}{
+		{Change{Class: StillFailing, Severity: Low, Confirmed: true}, false},
+		{Change{Class: StillFailing, Severity: Info, Confirmed: true}, true}, // nobody is woken for a note
+		{Change{Class: StillPassing, Severity: High, Confirmed: true}, true},
+		{Change{Class: Broken, Severity: Low, SeenOnce: true}, false},
+	} {
+		d := &Delta{Changes: []Change{c.change}}
+		if d.Quiet() != c.quiet {
+			t.Errorf("%+v: quiet is %t", c.change, d.Quiet())
 		}
 	}
 	d := Compare(prior(base), run(2, facts("mx1.example.org", "mx2.example.org"), base.Findings...), catalogue("mx.implicit", "mx.no-route"))

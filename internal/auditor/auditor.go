@@ -152,16 +152,22 @@ func (a *Auditor) begin(ctx context.Context, req Request, started time.Time) (*a
 
 // Stored reads a run back, with what changed in it since the run before.
 func (a *Auditor) Stored(ctx context.Context, run *audit.Run) (Result, error) {
+	out, _, err := a.stored(ctx, run)
+	return out, err
+}
+
+// stored is Stored, with what the run was compared with.
+func (a *Auditor) stored(ctx context.Context, run *audit.Run) (Result, audit.Prior, error) {
 	out := Result{Run: run, Delta: audit.Compare(audit.Prior{}, run, rules.Info())}
 	if run.State != audit.Complete {
-		return out, nil
+		return out, audit.Prior{}, nil
 	}
 	prior, err := a.Store.PriorBefore(ctx, run)
 	if err != nil {
-		return Result{}, fmt.Errorf("read the history: %w", err)
+		return Result{}, audit.Prior{}, fmt.Errorf("read the history: %w", err)
 	}
 	out.Delta, out.History = audit.Compare(prior, run, rules.Info()), history(prior, run)
-	return out, nil
+	return out, prior, nil
 }
 
 // Compare says what changed between two stored runs of one domain. Runs
@@ -178,13 +184,16 @@ func (a *Auditor) Compare(ctx context.Context, older, newer *audit.Run) (Result,
 			return Result{}, &audit.InputError{Problem: fmt.Sprintf("run %d is %s; only complete runs are compared", r.ID, r.State)}
 		}
 	}
-	out, err := a.Stored(ctx, newer)
+	out, before, err := a.stored(ctx, newer)
 	if err != nil {
 		return Result{}, err
 	}
 	prior, err := a.Store.PriorOf(ctx, older.ID)
 	if err != nil {
 		return Result{}, fmt.Errorf("read the history: %w", err)
+	}
+	if before.Base != nil && before.Base.ID > older.ID {
+		prior.Last = before.Base
 	}
 	prior.OtherVantage = older.Snapshot.Vantage.Name != newer.Snapshot.Vantage.Name
 	out.Delta = audit.Compare(prior, newer, rules.Info())

@@ -29,7 +29,8 @@ func factLines(run *audit.Run, facts []audit.FactChange) []SinceLine {
 			continue // told already: there is no TLS
 		}
 		line := factLine(f)
-		key := strings.Join(slices.Concat([]string{line.Text}, line.Gone, []string{"+"}, line.Come, []string{"~"}, line.Moved), "\x00")
+		line.Once = f.SeenOnce
+		key := strings.Join(slices.Concat([]string{line.Text, fmt.Sprint(line.Once)}, line.Gone, []string{"+"}, line.Come, []string{"~"}, line.Moved), "\x00")
 		if by[key] == nil {
 			by[key] = &told{line: line}
 			order = append(order, key)

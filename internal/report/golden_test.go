@@ -196,9 +196,12 @@ func TestGoldenLists(t *testing.T) {
 	longName := strings.Repeat(strings.Repeat("a", 60)+".", 4) + "example"
 	lines := []RunLine{
 		{ID: 12, State: audit.Complete, Target: "example.org", Started: day, Fails: map[audit.Severity]int{audit.High: 2, audit.Low: 1, audit.Info: 4}, Unknown: 3, Changed: true, Tag: "after the move"},
-		{ID: 11, State: audit.Complete, Target: "example.org", Started: day.Add(-24 * time.Hour)},
+		{ID: 11, State: audit.Complete, Target: "example.org", Started: day.Add(-24 * time.Hour), Coverage: 100, Judged: 40},
 		{ID: 10, State: audit.Aborted, Target: "mail.department.university.example", Started: day.Add(-25 * time.Hour)},
 		{ID: 1234567, State: audit.Running, Target: longName, Started: day.Add(-26 * time.Hour), Tag: "\x1b[31mred"},
+		{ID: 9, State: audit.Complete, Target: "example.org", Started: day.Add(-48 * time.Hour), Coverage: 100, Judged: 40, Unknown: 1},
+		{ID: 8, State: audit.Complete, Target: "example.org", Started: day.Add(-72 * time.Hour), Coverage: 60, Judged: 30, Unknown: 14},
+		{ID: 7, State: audit.Complete, Target: "example.org", Started: day.Add(-96 * time.Hour), Unknown: 22, Changed: true},
 	}
 	facts := load(t, "testdata/faults.json").Run.Snapshot.Facts
 	domain, _, err := audit.ParseDomain("example.org")

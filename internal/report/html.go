@@ -177,6 +177,7 @@ func htmlFuncs() template.FuncMap {
 		"short":    func(name string) bool { return len(name) <= maxShort },
 		"labels":   func(name string) []string { return strings.SplitAfter(name, ".") }, // where a narrow column may break it
 		"linkable": linkable,
+		"mark":     func(l SinceLine) string { return l.mark() },
 		"notes":    func(s *Since) string { return strings.Join(s.notes(), ", ") },
 		"plural":   plural,
 		"question": func(evidence string) []string { return strings.SplitN(evidence, "  ->  ", 2) },
@@ -230,12 +231,12 @@ func statusClass(s Step) string {
 // changeClass is the class of a change in the style sheet: worse, better or
 // neither. What we lost sight of is not worse.
 func changeClass(l SinceLine) string {
-	switch l.Class {
-	case audit.Broken:
+	switch {
+	case l.Class == audit.Broken, l.Class == audit.StillFailing && l.Confirmed:
 		return "high"
-	case audit.Fixed:
+	case l.Class == audit.Fixed, l.Class == audit.StillPassing:
 		return "good"
-	case audit.LostSight, audit.RegainedSight:
+	case l.Class == audit.LostSight, l.Class == audit.RegainedSight:
 		return "unseen"
 	}
 	return "info"

@@ -22,6 +22,7 @@ type RunLine struct {
 	Fails    map[audit.Severity]int
 	Unknown  int
 	Coverage int
+	Judged   int // passes and fails that count: not those of severity info
 }
 
 // colResult is the column of results in a list of runs.
@@ -57,7 +58,8 @@ func Runs(w io.Writer, runs []RunLine, color bool) error {
 	return p.err
 }
 
-// counts is "2 high, 1 low, 3 unknown", or "no faults".
+// counts is "2 high, 1 low, 3 unknown", or "no faults". What is said of faults
+// is said of what was seen: where nothing was, that is all there is to say.
 func counts(r RunLine) string {
 	var words []string
 	for _, s := range audit.Severities() {
@@ -65,10 +67,19 @@ func counts(r RunLine) string {
 			words = append(words, fmt.Sprintf("%d %s", r.Fails[s], s))
 		}
 	}
-	if len(words) == 0 {
+	switch {
+	case len(words) > 0:
+	case r.Unknown > 0 && r.Judged == 0:
+		words = append(words, "nothing that counts was seen")
+	case r.Coverage < 100 && r.Unknown > 0:
+		words = append(words, "no faults seen")
+	default:
 		words = append(words, "no faults")
 	}
-	if r.Unknown > 0 {
+	switch {
+	case r.Unknown > 0 && r.Coverage == 100: // all of it is of severity info
+		words = append(words, plural(r.Unknown, "note")+" unknown")
+	case r.Unknown > 0:
 		words = append(words, fmt.Sprintf("%d unknown", r.Unknown))
 	}
 	return strings.Join(words, ", ")

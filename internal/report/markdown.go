@@ -184,7 +184,7 @@ func (d *mdPage) since(s *Since) {
 	}
 	var lines []string
 	for _, l := range s.Lines {
-		lines = append(lines, "- "+mdBold(l.word())+": "+mdWords(l.Text))
+		lines = append(lines, "- "+mdBold(l.word())+": "+mdWords(l.marked()))
 		for _, w := range l.Gone {
 			lines = append(lines, "  - gone: "+mdCode(w))
 		}

@@ -145,6 +145,9 @@ type Since struct {
 type SinceLine struct {
 	Class audit.Class // audit.Same: a fact and no verdict
 	Text  string
+	// Once: a server showed it, in this run alone. Confirmed: it was seen once
+	// before, and now a second time.
+	Once, Confirmed bool
 	// Gone and Come are what is no longer there and what is new, where Text is
 	// only their heading.
 	Gone  []string

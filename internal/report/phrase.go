@@ -90,10 +90,32 @@ func (s *Since) goesOn() string {
 
 // word is what kind of change it is.
 func (l SinceLine) word() string {
-	if l.Class == audit.Same {
+	switch {
+	case l.Class == audit.Same:
 		return "changed"
+	case l.Class == audit.StillPassing || l.Class == audit.StillFailing && l.Confirmed:
+		return "confirmed"
 	}
 	return string(l.Class)
+}
+
+// mark says how often it was seen, where that matters.
+func (l SinceLine) mark() string {
+	switch {
+	case l.Once:
+		return "seen once"
+	case l.Confirmed:
+		return "seen twice now"
+	}
+	return ""
+}
+
+// marked is the text with its mark.
+func (l SinceLine) marked() string {
+	if l.mark() == "" {
+		return l.Text
+	}
+	return l.Text + ", " + l.mark()
 }
 
 // others is the subjects that the sentence does not name, and how they belong
@@ -130,11 +152,14 @@ func (m Model) good(more string) string {
 
 // indexLine is the report in a line, behind the name of its domain.
 func (m Model) indexLine() string {
-	seen := fmt.Sprintf("%d %% of what counts was seen, ", m.Coverage)
-	if m.Kind == audit.KindSMTP {
-		seen = "SMTP test, "
+	out := m.Result
+	switch {
+	case m.Kind == audit.KindSMTP:
+		out += "; SMTP test"
+	case len(m.Axes) > 0: // something counts
+		out += fmt.Sprintf("; %d %% of what counts was seen", m.Coverage)
 	}
-	out := m.Result + "; " + seen + m.Started.Format("2 Jan 2006 15:04 MST")
+	out += ", " + m.Started.Format("2 Jan 2006 15:04 MST")
 	if m.Run > 0 {
 		out += fmt.Sprintf(", run %d", m.Run)
 	}

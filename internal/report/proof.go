@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"mailaudit/internal/audit"
@@ -159,6 +160,9 @@ func limits(run *audit.Run, m Model) []string {
 	if m.Unseen > 0 {
 		out = append(out, fmt.Sprintf("anything, good or bad, about the %s that could not be made", plural(m.Unseen, "check")))
 	}
+	if m.Since != nil && slices.ContainsFunc(m.Since.Lines, func(l SinceLine) bool { return l.Once }) {
+		out = append(out, "that what was seen once stays so: the next run confirms it, or not")
+	}
 	if run.Snapshot.Scope.Has(audit.AreaDKIM) {
 		out = append(out, "that there are no DKIM keys but those named here: selectors cannot be listed")
 	}
@@ -213,7 +217,10 @@ func scopeFields(s audit.Scope) []Field {
 
 // result is the report in a few words.
 func result(run *audit.Run, m Model) string {
-	line := RunLine{Fails: map[audit.Severity]int{}, Unknown: m.Unseen}
+	line := RunLine{Fails: map[audit.Severity]int{}, Unknown: m.Unseen, Coverage: m.Coverage}
+	for _, a := range run.Score.Axes {
+		line.Judged += a.Pass + a.Fail
+	}
 	for _, f := range run.Findings {
 		if f.Status == audit.Fail {
 			line.Fails[f.Severity]++

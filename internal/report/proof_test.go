@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/rules"
 )
 
 func TestTraffic(t *testing.T) {
@@ -97,6 +98,9 @@ func TestResult(t *testing.T) {
 		return audit.Finding{Rule: "mx.implicit", Subject: string(s), Status: audit.Fail, Severity: s}
 	}
 	pass, unknown := audit.Finding{Rule: "mx.implicit", Status: audit.Pass}, audit.Finding{Rule: "mx.implicit", Subject: "x", Status: audit.UnknownStatus}
+	pass.Severity, unknown.Severity = audit.Low, audit.Low
+	note := audit.Finding{Rule: "helo.names-differ", Subject: "x", Status: audit.UnknownStatus, Severity: audit.Info}
+	noted := audit.Finding{Rule: "helo.names-differ", Subject: "y", Status: audit.Pass, Severity: audit.Info}
 	for _, c := range []struct {
 		state    audit.RunState
 		findings []audit.Finding
@@ -105,10 +109,17 @@ func TestResult(t *testing.T) {
 		{audit.Complete, nil, "nothing judged"},
 		{audit.Complete, []audit.Finding{pass}, "no faults"},
 		{audit.Complete, []audit.Finding{unknown}, "nothing seen"},
+		{audit.Complete, []audit.Finding{note}, "nothing seen"},
+		{audit.Complete, []audit.Finding{noted, note}, "nothing that counts was seen, 1 note unknown"},
+		{audit.Complete, []audit.Finding{noted, unknown}, "nothing that counts was seen, 1 unknown"},
+		{audit.Complete, []audit.Finding{pass, unknown, note}, "no faults seen, 2 unknown"},
+		{audit.Complete, []audit.Finding{pass, note}, "no faults, 1 note unknown"},
+		{audit.Complete, []audit.Finding{noted}, "no faults"},
+		{audit.Complete, []audit.Finding{pass, fail(audit.Low), note}, "1 low, 1 note unknown"},
 		{audit.Complete, []audit.Finding{pass, unknown, fail(audit.Low), fail(audit.High), fail(audit.Info)}, "1 high, 1 low, 1 unknown"},
 		{audit.Aborted, []audit.Finding{pass, fail(audit.Low)}, "aborted: 1 low"},
 	} {
-		got := Build(&audit.Run{State: c.state, Target: "example.org", Findings: c.findings}, nil, nil).Result
+		got := Build(&audit.Run{State: c.state, Target: "example.org", Findings: c.findings, Score: rules.Score(c.findings)}, nil, nil).Result
 		if got != c.want {
 			t.Errorf("%v: %q, want %q", c.findings, got, c.want)
 		}

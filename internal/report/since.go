@@ -32,6 +32,9 @@ func since(run *audit.Run, delta *audit.Delta, history History) *Since {
 				continue
 			}
 			out.Still++
+			if c.Confirmed {
+				worse = append(worse, c)
+			}
 			v := history[audit.Key{Rule: c.Rule, Subject: c.Subject}]
 			if !v.Since.IsZero() && (out.StillSince.IsZero() || v.Since.Before(out.StillSince)) {
 				out.StillSince = v.Since.UTC()
@@ -81,7 +84,8 @@ func (t teller) tell(changes []audit.Change) []SinceLine {
 	var out []SinceLine
 	for _, b := range order {
 		for _, text := range t.texts(b.changes) {
-			out = append(out, SinceLine{Class: b.changes[0].Class, Text: text})
+			c := b.changes[0]
+			out = append(out, SinceLine{Class: c.Class, Text: text, Once: c.SeenOnce, Confirmed: c.Confirmed})
 		}
 	}
 	return out
@@ -90,7 +94,7 @@ func (t teller) tell(changes []audit.Change) []SinceLine {
 // together is the same for changes that make one line: of one rule, or, where
 // whole subjects come and go, of one subject or one reason.
 func (t teller) together(c audit.Change) string {
-	by := []string{string(c.Class), string(c.Now)}
+	by := []string{string(c.Class), string(c.Now), fmt.Sprint(c.SeenOnce, c.Confirmed)}
 	switch {
 	case c.Class == audit.LostSight:
 		by = append(by, t.reason(c).Text)

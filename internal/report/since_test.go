@@ -15,9 +15,9 @@ import (
 func told(s *Since) []string {
 	var out []string
 	for _, l := range s.Lines {
-		line := l.Text
+		line := l.marked()
 		if l.Class != audit.Same {
-			line = string(l.Class) + ": " + l.Text
+			line = l.word() + ": " + line
 		}
 		for _, g := range l.Gone {
 			line += " -" + g
@@ -66,6 +66,17 @@ func TestSinceClasses(t *testing.T) {
 		{"broken, finding lost", []audit.Change{c(audit.Broken, "tls.cert-name", two, audit.Fail, audit.Info)}, []string{"broken: fails: " + two + " (info, tls.cert-name)"}},
 		{"worse", []audit.Change{{Class: audit.StillFailing, Rule: "mx.target-unresolvable", Subject: "mx.example.org", Now: audit.Fail, Severity: audit.Critical, Was: audit.Low}},
 			[]string{"still failing: mx.example.org has no address (critical, was low, mx.target-unresolvable)"}},
+		{"seen once, and before", []audit.Change{
+			{Class: audit.Broken, Rule: "tls.starttls-missing", Subject: one, Now: audit.Fail, Severity: audit.Medium, SeenOnce: true},
+			{Class: audit.Broken, Rule: "tls.starttls-missing", Subject: two, Now: audit.Fail, Severity: audit.Medium},
+		}, []string{"broken: " + one + " offers none (medium, tls.starttls-missing), seen once", "broken: " + two + " offers none (medium, tls.starttls-missing)"}},
+		{"a fault is confirmed", []audit.Change{{Class: audit.StillFailing, Rule: "tls.starttls-missing", Subject: one, Now: audit.Fail, Severity: audit.Medium, Confirmed: true}},
+			[]string{"confirmed: " + one + " offers none (medium, tls.starttls-missing), seen twice now"}},
+		{"a note is confirmed", []audit.Change{{Class: audit.StillFailing, Rule: "tls.cert-name", Subject: two, Now: audit.Fail, Severity: audit.Info, Confirmed: true}}, nil},
+		{"a repair is confirmed", []audit.Change{{Class: audit.StillPassing, Rule: "tls.starttls-missing", Subject: one, Now: audit.Pass, Severity: audit.Medium, Confirmed: true}},
+			[]string{"confirmed: STARTTLS is offered: " + one + " (tls.starttls-missing), seen twice now"}},
+		{"seen again, after the dark", []audit.Change{{Class: audit.RegainedSight, Rule: "tls.starttls-missing", Subject: one, Now: audit.Pass, Severity: audit.Medium, Confirmed: true}},
+			[]string{"regained sight: 1 check of " + one + " passes, seen twice now"}},
 		{"fixed", []audit.Change{c(audit.Fixed, "tls.starttls-missing", one, audit.Pass, audit.Medium)}, []string{"fixed: STARTTLS is offered: " + one + " (tls.starttls-missing)"}},
 		{"a subject is gone", []audit.Change{gone("tls.cert-name", "x", ""), gone("tls.cert-expired", "x", "")},
 			[]string{"gone: x is no longer there; it had failed tls.cert-name and tls.cert-expired"}},

@@ -283,8 +283,14 @@ func (p *page) good(m Model, verbose bool) {
 	if !verbose {
 		more = " (-v shows them)"
 	}
-	p.line("")
-	p.line(p.paint(bold, "GOOD") + "  " + m.good(more))
+	switch {
+	case m.Passed > 0:
+		p.line("")
+		p.line(p.paint(bold, "GOOD") + "  " + m.good(more))
+	case m.NA > 0:
+		p.line("")
+		p.line(p.paint(bold, "N/A") + "   " + plural(m.NA, "check"))
+	}
 	if !verbose {
 		return
 	}

@@ -32,10 +32,10 @@ func sinceLabel(word string) string { return "  " + pad(word, colSince-2) }
 
 func (p *page) sinceLine(l SinceLine) {
 	lead := pad(clip(l.word(), colSince-3), colSince-2)
-	switch l.Class {
-	case audit.Broken:
+	switch {
+	case l.Class == audit.Broken, l.Class == audit.StillFailing && l.Confirmed:
 		lead = p.paint(red, lead)
-	case audit.Fixed:
+	case l.Class == audit.Fixed, l.Class == audit.StillPassing:
 		lead = p.paint(green, lead)
 	}
 	// One kind of change alone mostly fits into the line.
@@ -43,15 +43,15 @@ func (p *page) sinceLine(l SinceLine) {
 	switch {
 	case len(l.Moved) > 0:
 	case len(l.Come) == 0 && len(l.Gone) > 0:
-		short = fmt.Sprintf("%s: gone: %s", l.Text, strings.Join(l.Gone, ", "))
+		short = fmt.Sprintf("%s: gone: %s", l.marked(), strings.Join(l.Gone, ", "))
 	case len(l.Gone) == 0 && len(l.Come) > 0:
-		short = fmt.Sprintf("%s: new: %s", l.Text, strings.Join(l.Come, ", "))
+		short = fmt.Sprintf("%s: new: %s", l.marked(), strings.Join(l.Come, ", "))
 	}
 	if short != "" && columns(Screen(short)) <= Width-colSince {
 		p.hangColored("  "+lead, colSince, short)
 		return
 	}
-	p.hangColored("  "+lead, colSince, l.Text)
+	p.hangColored("  "+lead, colSince, l.marked())
 	for _, list := range []struct {
 		sign  string
 		words []string

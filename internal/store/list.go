@@ -33,6 +33,7 @@ type Info struct {
 	Fails    map[audit.Severity]int // none is no entry
 	Unknown  int                    // findings that could not be settled
 	Coverage int                    // percent; 0 when it has not finished
+	Judged   int                    // passes and fails that count: not those of severity info
 }
 
 // Runs lists runs, newest first.
@@ -50,7 +51,8 @@ func (db *DB) Runs(ctx context.Context, f Filter) ([]Info, error) {
 		}
 		rows, err := tx.QueryContext(ctx, `SELECT l.id, l.uid, l.kind, l.state, l.target, l.vantage, l.started, l.finished, l.tag, `+note+`, l.changed,
 				coalesce(l.coverage, 0), coalesce(l.critical, 0), coalesce(l.high, 0), coalesce(l.medium, 0), coalesce(l.low, 0),
-				coalesce(l.info, 0), coalesce(l.unknown, 0), r.pid, r.host
+				coalesce(l.info, 0), coalesce(l.unknown, 0), r.pid, r.host,
+				(SELECT coalesce(sum(coalesce(value ->> 'pass', 0) + coalesce(value ->> 'fail', 0)), 0) FROM scores, json_each(axes) WHERE scores.id = r.score)
 			FROM run_list l JOIN runs r ON r.id = l.id
 			WHERE (?1 = '' OR l.target = ?1) AND (?2 = '' OR l.tag = ?2) ORDER BY l.id DESC LIMIT ?3`, f.Target, f.Tag, limit)
 		if err != nil {
@@ -80,7 +82,7 @@ func (db *DB) scanInfo(rows *sql.Rows) (Info, error) {
 	severities := audit.Severities()
 	fails := make([]int, len(severities))
 	err := rows.Scan(&i.ID, &i.UID, &i.Kind, &i.State, &i.Target, &i.Vantage, &started, &finished, &i.Tag, &i.Note, &i.Changed,
-		&i.Coverage, &fails[0], &fails[1], &fails[2], &fails[3], &fails[4], &i.Unknown, &pid, &host)
+		&i.Coverage, &fails[0], &fails[1], &fails[2], &fails[3], &fails[4], &i.Unknown, &pid, &host, &i.Judged)
 	if err != nil {
 		return Info{}, err
 	}

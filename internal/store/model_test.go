@@ -71,10 +71,13 @@ func (m *model) verdicts(target, vantage string, upTo int64) map[audit.Key]audit
 				continue
 			}
 			since := r.Started
-			if was, ok := out[f.Key()]; ok && was.Status == f.Status {
+			was, known := out[f.Key()]
+			if was.Status == f.Status {
 				since = was.Since
 			}
-			out[f.Key()] = audit.Verdict{Status: f.Status, Severity: f.Severity, Run: r.ID, Since: since}
+			out[f.Key()] = audit.Verdict{
+				Status: f.Status, Severity: f.Severity, Run: r.ID, Since: since, Turned: known && was.Status != f.Status,
+			}
 		}
 	}
 	return out

@@ -43,7 +43,14 @@ func (db *DB) priorBefore(ctx context.Context, target string, kind audit.Kind, v
 			return cmp.Or(cmp.Compare(a.worth(vantage, areas), b.worth(vantage, areas)), cmp.Compare(a.run, b.run))
 		})
 		prior, err = db.priorOf(ctx, tx, best.run)
+		if err != nil {
+			return err
+		}
 		prior.OtherVantage = best.vantage != vantage
+		last := lastBase(bases, best.vantage)
+		if last > best.run {
+			prior.Last, err = db.loadRun(ctx, tx, last)
+		}
 		return err
 	})
 	if err != nil {
@@ -70,6 +77,17 @@ func (b base) worth(vantage string, areas []audit.Area) int {
 		w++
 	}
 	return w
+}
+
+// lastBase is the last complete run from a vantage, whatever it looked at.
+func lastBase(bases []base, vantage string) int64 {
+	last := int64(0)
+	for _, b := range bases {
+		if b.vantage == vantage {
+			last = max(last, b.run)
+		}
+	}
+	return last
 }
 
 // loadBases lists the last complete run before a run id of every stream.
@@ -179,7 +197,7 @@ func (db *DB) verdict(ctx context.Context, tx *sql.Tx, spans []known) (audit.Ver
 	if err != nil {
 		return audit.Verdict{}, err
 	}
-	v := audit.Verdict{Status: s.status, Severity: s.severity, Run: s.last}
+	v := audit.Verdict{Status: s.status, Severity: s.severity, Run: s.last, Turned: s.turned()}
 	for _, k := range spans {
 		if k.first == s.first {
 			v.Since, err = db.startTime(s.first, k.started)

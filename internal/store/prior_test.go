@@ -54,21 +54,29 @@ func TestVerdicts(t *testing.T) {
 		status     audit.Status // "" is no verdict
 		run, since int64
 		severity   audit.Severity
+		turned     bool
 	}{
-		{"one run", "pass", audit.Pass, 1, 1, audit.High},
-		{"an unbroken series", "fail fail fail", audit.Fail, 3, 1, audit.High},
-		{"only the last series counts", "fail pass fail fail", audit.Fail, 4, 3, audit.High},
-		{"unknown in between breaks nothing", "fail unknown fail unknown", audit.Fail, 3, 1, audit.High},
-		{"neither does absence", "fail - n/a fail", audit.Fail, 4, 1, audit.High},
-		{"pass, unknown: it is still the pass", "pass unknown unknown", audit.Pass, 1, 1, audit.High},
-		{"a moved severity breaks nothing", "fail fail@low", audit.Fail, 2, 1, audit.Low},
-		{"never known", "unknown n/a -", "", 0, 0, ""},
-		{"a narrower run that does not ask", "fail -@mx fail", audit.Fail, 3, 1, audit.High},
-		{"a narrower run that asks and agrees", "fail fail@tls fail", audit.Fail, 3, 1, audit.High},
-		{"a narrower run that saw the opposite breaks the series", "fail fail pass@tls fail", audit.Fail, 4, 4, audit.High},
-		{"the narrower run has the last word", "fail pass@tls -", audit.Pass, 2, 2, audit.High},
-		{"other eyes do not count", "fail pass@there fail", audit.Fail, 3, 1, audit.High},
-		{"aborted runs do not count", "fail pass@x fail", audit.Fail, 3, 1, audit.High},
+		{"one run", "pass", audit.Pass, 1, 1, audit.High, false},
+		{"an unbroken series", "fail fail fail", audit.Fail, 3, 1, audit.High, false},
+		{"only the last series counts", "fail pass fail fail", audit.Fail, 4, 3, audit.High, false},
+		{"unknown in between breaks nothing", "fail unknown fail unknown", audit.Fail, 3, 1, audit.High, false},
+		{"neither does absence", "fail - n/a fail", audit.Fail, 4, 1, audit.High, false},
+		{"pass, unknown: it is still the pass", "pass unknown unknown", audit.Pass, 1, 1, audit.High, false},
+		{"a moved severity breaks nothing", "fail fail@low", audit.Fail, 2, 1, audit.Low, false},
+		{"never known", "unknown n/a -", "", 0, 0, "", false},
+		{"a narrower run that does not ask", "fail -@mx fail", audit.Fail, 3, 1, audit.High, false},
+		{"a narrower run that asks and agrees", "fail fail@tls fail", audit.Fail, 3, 1, audit.High, false},
+		{"a narrower run that saw the opposite breaks the series", "fail fail pass@tls fail", audit.Fail, 4, 4, audit.High, true},
+		{"the first that says the opposite", "pass pass fail", audit.Fail, 3, 3, audit.High, true},
+		{"unknown since", "pass fail unknown n/a -", audit.Fail, 2, 2, audit.High, true},
+		{"a second one confirms it", "pass fail unknown fail", audit.Fail, 4, 2, audit.High, false},
+		{"in other words too", "pass fail fail@low", audit.Fail, 3, 2, audit.Low, false},
+		{"so does a narrower one", "pass fail fail@tls", audit.Fail, 3, 2, audit.High, false},
+		{"other eyes and aborted runs do not", "pass fail fail@there fail@x", audit.Fail, 2, 2, audit.High, true},
+		{"a server that flaps", "pass fail pass fail pass", audit.Pass, 5, 5, audit.High, true},
+		{"the narrower run has the last word", "fail pass@tls -", audit.Pass, 2, 2, audit.High, true},
+		{"other eyes do not count", "fail pass@there fail", audit.Fail, 3, 1, audit.High, false},
+		{"aborted runs do not count", "fail pass@x fail", audit.Fail, 3, 1, audit.High, false},
 	}
 	for _, c := range cases {
 		t.Run(c.why, func(t *testing.T) {
@@ -80,7 +88,7 @@ func TestVerdicts(t *testing.T) {
 			}
 			want := map[audit.Key]audit.Verdict{}
 			if c.status != "" {
-				want[audit.Key{Rule: "tls.version", Subject: "host"}] = audit.Verdict{Status: c.status, Severity: c.severity, Run: c.run, Since: runs[c.since-1].Started}
+				want[audit.Key{Rule: "tls.version", Subject: "host"}] = audit.Verdict{Status: c.status, Severity: c.severity, Run: c.run, Since: runs[c.since-1].Started, Turned: c.turned}
 			}
 			if d := gocmp.Diff(want, prior.Verdicts); d != "" {
 				t.Errorf("(-want +got)\n%s", d)
@@ -94,16 +102,19 @@ func TestBase(t *testing.T) {
 		why, runs string
 		base      int64
 		other     bool
+		last      int64 // the newest run behind the base; 0 when that is it
 	}{
-		{"the last run", "pass pass", 2, false},
-		{"aborted runs are no base", "pass pass@x", 1, false},
-		{"our own eyes before newer ones", "pass pass@there", 1, false},
-		{"other eyes for want of ours", "pass@there pass@there pass@x", 2, true},
-		{"a narrower run is no base for a full one", "pass pass@mx", 1, false},
-		{"unless there is none other", "pass@mx", 1, false},
-		{"our own eyes before a wider view", "pass@mx pass@there", 1, false},
-		{"nothing", "", 0, false},
-		{"nothing complete", "pass@x", 0, false},
+		{"the last run", "pass pass", 2, false, 0},
+		{"aborted runs are no base", "pass pass@x", 1, false, 0},
+		{"our own eyes before newer ones", "pass pass@there", 1, false, 0},
+		{"other eyes for want of ours", "pass@there pass@there pass@x", 2, true, 0},
+		{"a narrower run is no base for a full one", "pass pass@mx", 1, false, 2},
+		{"nor are several", "pass pass@mx pass@tls pass@there pass@x", 1, false, 3},
+		{"a narrower run before it", "pass@mx pass", 2, false, 0},
+		{"unless there is none other", "pass@mx", 1, false, 0},
+		{"our own eyes before a wider view", "pass@mx pass@there", 1, false, 0},
+		{"nothing", "", 0, false, 0},
+		{"nothing complete", "pass@x", 0, false, 0},
 	}
 	for _, c := range cases {
 		t.Run(c.why, func(t *testing.T) {
@@ -117,8 +128,12 @@ func TestBase(t *testing.T) {
 			if prior.Base != nil {
 				base = prior.Base.ID
 			}
-			if base != c.base || prior.OtherVantage != c.other {
-				t.Errorf("base %d, other vantage %v; want %d, %v", base, prior.OtherVantage, c.base, c.other)
+			last := int64(0)
+			if prior.Last != nil {
+				last = prior.Last.ID
+			}
+			if base != c.base || prior.OtherVantage != c.other || last != c.last {
+				t.Errorf("base %d, other vantage %v, last %d; want %d, %v, %d", base, prior.OtherVantage, last, c.base, c.other, c.last)
 			}
 			none, err := db.Prior(context.Background(), "example.org", "smtp", "here", nil)
 			if err != nil || none.Base != nil {

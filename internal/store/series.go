@@ -26,6 +26,10 @@ type series struct {
 	first    int64 // the first after that which said so
 }
 
+// turned reports whether one run alone has said so yet, against what had been
+// said before.
+func (s series) turned() bool { return s.opposite != 0 && s.first == s.last }
+
 // judge finds the last series among the spans of one question. Streams
 // overlap, so a span may have begun before the opposite was seen and gone on
 // after it: then after finds the first run of a stream that follows a run.
