@@ -48,7 +48,7 @@ func auditFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "allow-private", Usage: "go to all of them (labs, intranets)", DisableDefaultText: true},
 		&cli.DurationFlag{Name: "timeout", Value: auditor.DefaultTimeout, Usage: "`TIME` for the observations of one domain"},
 		&cli.StringFlag{Name: "fail-on", Value: "high", Usage: "exit 1 from this `SEVERITY` on: critical, high, medium, low, or never"},
-		&cli.BoolFlag{Name: "fail-on-new", Usage: "exit 1 only for faults that are new since the last run", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "fail-on-new", Usage: "exit 1 only for faults that are new since the last run; in a first run, all are", DisableDefaultText: true},
 		&cli.StringFlag{Name: "on-unknown", Value: "ignore", Usage: "`WHAT` to do when something is unknown: ignore, or fail (exit 3)"},
 		runFormatFlag(), outputFlag(), clientFlag(), dbFlag(),
 		&cli.BoolFlag{Name: "no-save", Usage: "neither read nor write the history", DisableDefaultText: true},
@@ -116,13 +116,18 @@ func (p *program) carryOut(c *cli.Context, o auditOptions, requests []auditor.Re
 	a := &auditor.Auditor{Store: db, Version: version, Now: p.now, Open: func() auditor.Session { return p.open(o, watch) }}
 	worst := exitOK
 	var tally report.Tally
+	var notes []string
 	err = a.Batch(c.Context, requests, o.parallel, func(i int, res auditor.Result) error {
 		e := report.Entry{Run: res.Run, Delta: res.Delta, History: res.History}
 		tally.Add(e)
 		worst = worse(worst, o.gate.code(res.Run, res.Delta))
+		notes = append(notes, o.gate.note(res.Run, res.Delta)...)
 		return watch.beside(func() error { return out.add(i, e) })
 	}, func() error {
-		return watch.beside(func() error { return p.sumUp(out, tally, len(requests), time.Since(began)) })
+		return watch.beside(func() error {
+			p.note(fewNotes(notes))
+			return p.sumUp(out, tally, len(requests), time.Since(began))
+		})
 	})
 	if err != nil {
 		return err
@@ -291,83 +296,6 @@ func isLiteral(name string) bool {
 	}
 	addrs, err := addresses("helo", []string{strings.TrimPrefix(inner, "IPv6:")})
 	return err == nil && collect.Literal(addrs[0]) == name
-}
-
-// gate decides on the exit code of a run.
-type gate struct {
-	failOn    audit.Severity // "" for never
-	onlyNew   bool
-	onUnknown bool
-}
-
-func readGate(c *cli.Context) (gate, error) {
-	failOn, onUnknown := c.String("fail-on"), c.String("on-unknown")
-	err := oneOf("fail-on", failOn, "critical", "high", "medium", "low", "never") // info never gates
-	if err != nil {
-		return gate{}, err
-	}
-	err = oneOf("on-unknown", onUnknown, "ignore", "fail")
-	if err != nil {
-		return gate{}, err
-	}
-	if failOn == "never" {
-		failOn = ""
-	}
-	return gate{audit.Severity(failOn), c.Bool("fail-on-new"), onUnknown == "fail"}, nil
-}
-
-// code is the exit code that a run deserves.
-func (g gate) code(run *audit.Run, delta *audit.Delta) int {
-	isNew := map[audit.Key]bool{}
-	for _, ch := range delta.Changes {
-		isNew[audit.Key{Rule: ch.Rule, Subject: ch.Subject}] = g.isNews(ch)
-	}
-	known, dark, out := false, false, exitOK
-	for _, f := range run.Findings {
-		known = known || f.Status == audit.Fail || f.Status == audit.Pass && !empty(run, f)
-		dark = dark || f.Status == audit.UnknownStatus
-		gates := g.failOn != "" && f.Status == audit.Fail && f.Severity.AtLeast(g.failOn)
-		switch {
-		case f.Cause == audit.Bug:
-			out = worse(out, exitBroken)
-		case gates && (!g.onlyNew || isNew[f.Key()]):
-			out = worse(out, exitFindings)
-		}
-	}
-	if dark && g.onUnknown || !known && (dark || run.Kind == audit.KindSMTP) {
-		out = worse(out, exitUnknown)
-	}
-	return out
-}
-
-// empty reports whether a pass says nothing of a server that was to be tested:
-// that its port answers, and with "not you" where nothing else is known.
-func empty(run *audit.Run, f audit.Finding) bool {
-	return run.Kind == audit.KindSMTP && f.Rule == "smtp.unreachable"
-}
-
-// isNews reports whether a change makes a fail new: what was fine broke, what
-// was not there is there and fails, or a fault grew beyond the threshold.
-func (g gate) isNews(ch audit.Change) bool {
-	switch ch.Class {
-	case audit.Broken:
-		return true
-	case audit.Appeared:
-		return ch.Now == audit.Fail
-	case audit.StillFailing:
-		return ch.Was != "" && !ch.Was.AtLeast(g.failOn)
-	}
-	return false
-}
-
-// worse is the exit code that wins.
-func worse(a, b int) int {
-	for _, code := range []int{exitInterrupted, exitTerminated, exitUsage, exitBroken, exitFindings, exitUnknown} {
-		if a == code || b == code {
-			return code
-		}
-	}
-	return exitOK
 }
 
 // dryRun asks for MX and addresses and prints what an audit would contact.

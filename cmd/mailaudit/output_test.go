@@ -402,13 +402,15 @@ func TestFaultThatGrows(t *testing.T) {
 		{audit.Change{Class: audit.StillFailing, Was: audit.Medium}, exitFindings},
 		{audit.Change{Class: audit.StillFailing, Was: audit.Critical}, exitOK},
 		{audit.Change{Class: audit.StillFailing}, exitOK},
+		{audit.Change{Class: audit.StillFailing, Confirmed: true}, exitOK}, // it gated when it was seen once
 		{audit.Change{Class: audit.Broken}, exitFindings},
+		{audit.Change{Class: audit.Broken, SeenOnce: true}, exitFindings},
 		{audit.Change{Class: audit.Appeared, Now: audit.Fail}, exitFindings},
 		{audit.Change{Class: audit.NewCheck, Now: audit.Fail}, exitOK},      // our rules are new, not the fault
 		{audit.Change{Class: audit.RegainedSight, Now: audit.Fail}, exitOK}, // nobody knows since when
 	} {
 		c.change.Rule, c.change.Subject = key.Rule, key.Subject
-		got := gate{failOn: audit.High, onlyNew: true}.code(run, &audit.Delta{Changes: []audit.Change{c.change}})
+		got := gate{failOn: audit.High, onlyNew: true}.code(run, &audit.Delta{Base: &audit.RunRef{ID: 1}, Changes: []audit.Change{c.change}})
 		if got != c.want {
 			t.Errorf("%+v: exit %d, want %d", c.change, got, c.want)
 		}
@@ -441,6 +443,47 @@ func TestNothingTested(t *testing.T) {
 		got := gate{failOn: audit.High}.code(&audit.Run{Kind: c.kind, Findings: c.findings}, &audit.Delta{})
 		if got != c.want {
 			t.Errorf("%s %+v: exit %d, want %d", c.kind, c.findings, got, c.want)
+		}
+	}
+}
+
+// Ensure a first run gates as plain --fail-on does and says why; afterwards
+// only news does.
+func TestFailOnNewFirst(t *testing.T) {
+	const world = `# A mail server without STARTTLS.
+at 2026-11-23T12:00:00Z
+-- zone --
+example.org.             MX 10 mx.example.org.
+mx.example.org.          A 192.0.2.25
+25.2.0.192.in-addr.arpa. PTR mx.example.org.
+-- server 192.0.2.25:25 mx.example.org starttls=no --
+-- run --
+mailaudit audit --fail-on-new example.org
+exit 0
+stderr lacks earlier
+-- run --
+mailaudit audit --fail-on-new -q --fail-on low --vantage elsewhere --db other.db example.org
+exit 1
+stderr contains mailaudit: example.org has no earlier run to compare with: all its faults are new to --fail-on-new
+-- run --
+mailaudit audit --fail-on-new -q --fail-on low --db other.db example.org
+exit 0
+stderr lacks earlier
+-- run --
+mailaudit audit --fail-on-new --fail-on low example.org
+exit 0
+stderr lacks earlier
+`
+	t.Chdir(t.TempDir())
+	inWorld(t, world, func(t *testing.T, w *lab.World) {
+		playStory(t, w, map[string]string{"MAILAUDIT_ALLOW_NET": documentation})
+	})
+	fault := []audit.Finding{{Rule: "tls.cert-name", Subject: "x", Status: audit.Fail, Severity: audit.High}}
+	g := gate{failOn: audit.High, onlyNew: true}
+	for state, want := range map[audit.RunState]int{audit.Complete: exitFindings, audit.Aborted: exitOK} {
+		run, delta := &audit.Run{State: state, Findings: fault}, &audit.Delta{}
+		if got := g.code(run, delta); got != want || len(g.note(run, delta)) != want {
+			t.Errorf("%s: exit %d, want %d", state, got, want)
 		}
 	}
 }
