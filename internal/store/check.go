@@ -21,16 +21,16 @@ const maxProblems = 100
 // Check reads the whole history and returns what is wrong with it, in words;
 // nothing means that it is clean. It proves that SQLite's pages, indexes and
 // references agree, that every run reads back, that everything stored under a
-// hash has that hash, that the spans of a stream do not overlap and begin and
-// end with complete runs of it, and that the counts of a run are those of its
-// findings. A run that was interrupted is no problem. The error is for what
+// hash has that hash, that the schema is the one that mailaudit makes, that the
+// spans of a stream do not overlap and begin and end with complete runs of it,
+// and that the counts of a run are those of its findings. A run that was interrupted is no problem. The error is for what
 // kept Check from looking, such as the end of the context.
 func (db *DB) Check(ctx context.Context) ([]string, error) {
 	var problems []string
 	err := db.read(ctx, func(tx *sql.Tx) error {
 		problems = nil
 		c := checker{db: db, tx: tx}
-		for _, look := range []func(context.Context) error{c.pages, c.blobs, c.facts, c.bodies, c.spans, c.runs, c.sidecars} {
+		for _, look := range []func(context.Context) error{c.pages, c.schema, c.blobs, c.facts, c.bodies, c.spans, c.runs, c.sidecars} {
 			err := c.absorb(look(ctx))
 			if err != nil {
 				return err

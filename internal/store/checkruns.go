@@ -128,8 +128,37 @@ func (c *checker) run(ctx context.Context, id int64) error {
 	for n, severity := range audit.Severities() {
 		same = same && fails[n] == want.fails[severity]
 	}
-	if !same {
+	if !same || !fits(run) {
 		c.report("run %d: its counts are not those of its findings", id)
 	}
 	return nil
+}
+
+// fits reports whether the score of a run can be that of its findings. Which
+// of them count on which axis is known to the rules alone, and to those of its
+// time: but on all axes together there are no more than there are findings, and
+// no fewer than are of a severity that counts.
+func fits(run *audit.Run) bool {
+	if len(run.Score.Axes) == 0 {
+		return true // it was not scored
+	}
+	got := map[audit.Status]int{}
+	for _, a := range run.Score.Axes {
+		got[audit.Pass] += a.Pass
+		got[audit.Fail] += a.Fail
+		got[audit.UnknownStatus] += a.Unknown
+	}
+	least, most := map[audit.Status]int{}, map[audit.Status]int{}
+	for _, f := range run.Findings {
+		most[f.Status]++
+		if f.Severity.AtLeast(audit.Low) {
+			least[f.Status]++
+		}
+	}
+	for _, s := range []audit.Status{audit.Pass, audit.Fail, audit.UnknownStatus} {
+		if got[s] < least[s] || got[s] > most[s] {
+			return false
+		}
+	}
+	return 0 <= run.Score.Coverage && run.Score.Coverage <= 100
 }

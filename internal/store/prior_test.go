@@ -41,6 +41,7 @@ func story(t *testing.T, db *DB, line string) []*audit.Run {
 		if status != "-" {
 			run.Findings = []audit.Finding{{Rule: "tls.version", Subject: "host", Status: audit.Status(status), Severity: severity, Detail: how}}
 		}
+		run.Score = scoreOf(run.Findings)
 		runs = append(runs, mustStore(t, db, run))
 	}
 	return runs

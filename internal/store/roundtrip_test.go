@@ -20,8 +20,8 @@ func TestRoundTrip(t *testing.T) {
 		"aborted":      func(r *audit.Run) { r.State = audit.Aborted },
 		"tagged":       func(r *audit.Run) { r.Tag = hostile },
 		"noted":        func(r *audit.Run) { r.Note = hostile },
-		"no findings":  func(r *audit.Run) { r.Findings = nil },
-		"empty list":   func(r *audit.Run) { r.Findings = []audit.Finding{} },
+		"no findings":  func(r *audit.Run) { r.Findings, r.Score = nil, scoreOf(nil) },
+		"empty list":   func(r *audit.Run) { r.Findings, r.Score = []audit.Finding{}, scoreOf(nil) },
 		"no score":     func(r *audit.Run) { r.Score = audit.Score{} },
 		"empty axes":   func(r *audit.Run) { r.Score.Axes = map[audit.Axis]audit.AxisScore{} },
 		"no facts":     func(r *audit.Run) { r.Snapshot.Facts = audit.Facts{} },
@@ -44,6 +44,7 @@ func TestRoundTrip(t *testing.T) {
 					Evidence: []string{hostile, ""}, Fix: audit.Fix{Summary: hostile, Records: []audit.FixRecord{{Value: hostile}}, Steps: []string{hostile}}},
 				{Rule: "z.z", Subject: "", Status: audit.NAStatus, Evidence: []string{}, Fix: audit.Fix{Records: []audit.FixRecord{}, Steps: []string{}}},
 			}
+			r.Score = scoreOf(r.Findings)
 		},
 	}
 	for name, change := range cases {
