@@ -119,8 +119,14 @@ func mxFacets(mx MX) []facet {
 func hostFacets(h Host) []facet {
 	subject := h.Name.String()
 	out := appendKnown(nil, h.Alias, facet{area: AreaMX, subject: subject, what: "alias"}, names)
-	out = appendKnown(out, h.A, facet{area: AreaMX, subject: subject, what: "A"}, addrs)
-	return appendKnown(out, h.AAAA, facet{area: AreaMX, subject: subject, what: "AAAA"}, addrs)
+	// Of more addresses than are kept, those that are missing need not be gone.
+	if h.ALeftOut == 0 {
+		out = appendKnown(out, h.A, facet{area: AreaMX, subject: subject, what: "A"}, addrs)
+	}
+	if h.AAAALeftOut == 0 {
+		out = appendKnown(out, h.AAAA, facet{area: AreaMX, subject: subject, what: "AAAA"}, addrs)
+	}
+	return out
 }
 
 func endpointFacets(e Endpoint) []facet {

@@ -304,3 +304,25 @@ func TestZeroObsIsNotTried(t *testing.T) {
 		t.Errorf("%s, %v", data, err)
 	}
 }
+
+// Of a host with more addresses than are kept, one that is no longer among
+// them need not be gone.
+func TestCompareMoreThanIsKept(t *testing.T) {
+	const rule, subject = "smtp.unreachable", "mx1.example.org[8.8.8.9]:25"
+	base := run(1, facts("mx1.example.org"), finding(rule, subject, Fail), finding("rdns.ptr-missing", "8.8.8.9", Fail))
+	for leftOut, want := range map[int][]string{
+		0: {"gone rdns.ptr-missing 8.8.8.9", "gone " + rule + " " + subject},
+		9: {"lost sight rdns.ptr-missing 8.8.8.9", "lost sight " + rule + " " + subject},
+	} {
+		now := facts("mx1.example.org")
+		now.Hosts[0].ALeftOut = leftOut
+		now.Hosts[0].A.Value = []netip.Addr{netip.MustParseAddr("8.8.8.7")}
+		d := Compare(prior(base), run(2, now), catalogue(rule, "rdns.ptr-missing"))
+		if got := classes(d); !slices.Equal(got, want) {
+			t.Errorf("%d left out: %v", leftOut, got)
+		}
+		if told := len(d.Facts) > 0; told != (leftOut == 0) {
+			t.Errorf("%d left out: %+v", leftOut, d.Facts)
+		}
+	}
+}

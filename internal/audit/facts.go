@@ -76,7 +76,17 @@ type Host struct {
 	Alias Obs[[]DNSName]    `json:"alias,omitzero"`
 	A     Obs[[]netip.Addr] `json:"a,omitzero"`    // sorted
 	AAAA  Obs[[]netip.Addr] `json:"aaaa,omitzero"` // sorted
+	// ALeftOut and AAAALeftOut count the addresses that are not in A and AAAA,
+	// because there are more of them than a run follows (see MaxFollowed).
+	ALeftOut    int `json:"a_left_out,omitempty"`
+	AAAALeftOut int `json:"aaaa_left_out,omitempty"`
 }
+
+// MaxFollowed bounds the addresses of one family of one name that are kept and
+// looked at: the lowest, so that they are the same every night. Whoever answers
+// with thousands does not make us ask a thousand strangers. The largest mail
+// providers publish fewer than ten for a host.
+const MaxFollowed = 32
 
 // Reverse is the reverse DNS of one address.
 type Reverse struct {
@@ -98,8 +108,11 @@ const MaxForward = 10
 
 // Forward is where one PTR name leads.
 type Forward struct {
-	Name  DNSName           `json:"name"`
-	Addrs Obs[[]netip.Addr] `json:"addrs,omitzero"` // sorted
+	Name DNSName `json:"name"`
+	// Addrs is sorted, and at most MaxFollowed. The address that the name was
+	// found at is among them if it is one of all.
+	Addrs   Obs[[]netip.Addr] `json:"addrs,omitzero"`
+	LeftOut int               `json:"left_out,omitempty"` // how many more there are
 }
 
 // Endpoint is one SMTP server address as it answered from here. Its fields
@@ -257,7 +270,7 @@ func (f Facts) Enumerated(subject string) bool {
 	_, notAddr := netip.ParseAddr(text)
 	for _, h := range f.Hosts {
 		mine := notAddr == nil || strings.HasPrefix(subject, string(h.Name)+"[")
-		if mine && (h.A.State == Unknown || h.AAAA.State == Unknown) {
+		if mine && (h.A.State == Unknown || h.AAAA.State == Unknown || h.ALeftOut+h.AAAALeftOut > 0) {
 			return false
 		}
 	}

@@ -34,7 +34,7 @@ import (
 const (
 	MaxHosts     = 20 // MX hosts (probing strangers: some publish hundreds)
 	MaxAddresses = 40 // addresses probed in one run
-	MaxPerFamily = 4  // addresses of one family of one host
+	MaxPerFamily = 4  // addresses of one family of one host that are probed
 	PortSMTP     = 25 // RFC 5321 section 4.5.4.2
 )
 
@@ -189,13 +189,13 @@ func (c *Collector) mail(ctx context.Context, wg *sync.WaitGroup) {
 	c.result.Facts.MX = mx
 	c.mu.Unlock()
 	hosts, role := mailHosts(domain, mx)
-	perFamily := min(MaxPerFamily, max(1, MaxAddresses/(2*max(1, min(len(hosts), MaxHosts)))))
+	most := limitsFor(len(hosts))
 	for i, name := range hosts {
 		if i >= MaxHosts {
 			c.addHost(leftOut(name, role))
 			continue
 		}
-		wg.Go(func() { c.host(ctx, name, role, perFamily) })
+		wg.Go(func() { c.host(ctx, name, role, most) })
 	}
 }
 
@@ -239,21 +239,22 @@ func leftOut(name audit.DNSName, role audit.Role) audit.Host {
 
 // host follows one mail host: both families at once, and each address of
 // them as soon as it is known.
-func (c *Collector) host(ctx context.Context, name audit.DNSName, role audit.Role, perFamily int) {
+func (c *Collector) host(ctx context.Context, name audit.DNSName, role audit.Role, most limits) {
 	h := audit.Host{Name: name, Role: role}
 	var alias [2]audit.Obs[[]audit.DNSName]
 	var wg sync.WaitGroup
-	family := func(ip6 bool, into *audit.Obs[[]netip.Addr], i int, what string) {
+	family := func(ip6 bool, into *audit.Obs[[]netip.Addr], leftOut *int, i int, what string) {
 		*into, alias[i] = dnscheck.Addresses(ctx, c.cfg.DNS, name, ip6)
+		*leftOut = dnscheck.Bound(into, most.follow, netip.Addr{})
 		c.tell(name.String(), what, into.State)
 		addrs := slices.Clone(into.Value)
 		slices.SortFunc(addrs, netip.Addr.Compare)
 		for j, a := range slices.Compact(addrs) {
-			wg.Go(func() { c.address(ctx, name, a, j < perFamily) })
+			wg.Go(func() { c.address(ctx, name, a, j < most.probe) })
 		}
 	}
-	wg.Go(func() { family(false, &h.A, 0, "A") })
-	wg.Go(func() { family(true, &h.AAAA, 1, "AAAA") })
+	wg.Go(func() { family(false, &h.A, &h.ALeftOut, 0, "A") })
+	wg.Go(func() { family(true, &h.AAAA, &h.AAAALeftOut, 1, "AAAA") })
 	wg.Wait()
 	h.Alias = dnscheck.Alias(alias[0], alias[1])
 	c.addHost(h)

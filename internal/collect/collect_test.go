@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -121,6 +122,50 @@ func TestManyHostsAndAddresses(t *testing.T) {
 			probed := slices.Contains(p.targets, e.Subject())
 			if probed != (e.Connect.State == audit.Seen) || !probed && e.TLS.Why.Code != audit.NotAsked {
 				t.Errorf("%s: probed %t, %+v", e.Subject(), probed, e.Connect)
+			}
+		}
+	})
+}
+
+// Whatever a host publishes, what is done about it is bounded, and is the same
+// in whatever order the answer comes.
+func TestThousandsOfAddresses(t *testing.T) {
+	for hosts, want := range map[int]limits{0: {4, 32}, 1: {4, 32}, 5: {4, 32}, 6: {3, 26}, 10: {2, 16}, 20: {1, 8}, 900: {1, 8}} {
+		if got := limitsFor(hosts); got != want {
+			t.Errorf("%d hosts: %+v", hosts, got)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var first string
+		for try := range 2 {
+			z := zone{"example.org MX": {"10 mx.example.org."}}
+			for i := range 2000 {
+				if try == 1 {
+					i = 1999 - i
+				}
+				z["mx.example.org A"] = append(z["mx.example.org A"], fmt.Sprintf("10.0.%d.%d", i/200, i%200))
+				z["mx.example.org AAAA"] = append(z["mx.example.org AAAA"], fmt.Sprintf("2001:db8::%x", i+1))
+			}
+			res, p := collectFacts(t, context.Background(), z, nil)
+			h := res.Facts.Hosts[0]
+			if len(h.A.Value) != 32 || h.ALeftOut != 1968 || len(h.AAAA.Value) != 32 || h.AAAALeftOut != 1968 {
+				t.Fatalf("%d and %d, %d and %d", len(h.A.Value), h.ALeftOut, len(h.AAAA.Value), h.AAAALeftOut)
+			}
+			if len(res.Facts.RDNS) != 64 || len(res.Facts.SMTP) != 64 || len(p.targets) != 8 {
+				t.Errorf("%d reverse names, %d endpoints, %d probed", len(res.Facts.RDNS), len(res.Facts.SMTP), len(p.targets))
+			}
+			text, err := json.Marshal(res.Facts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if try == 0 {
+				first = string(text)
+			} else if string(text) != first {
+				t.Error("another order, other facts")
+			}
+			t.Logf("%d bytes of facts", len(text))
+			if len(text) > 100<<10 {
+				t.Errorf("%d bytes of facts", len(text))
 			}
 		}
 	})

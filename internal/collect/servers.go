@@ -75,7 +75,7 @@ func (c *Collector) named(ctx context.Context, wg *sync.WaitGroup) {
 	}
 	n := c.plan.Named
 	if !n.Addr.IsValid() {
-		wg.Go(func() { c.host(ctx, n.Host, audit.RoleNamed, MaxPerFamily) })
+		wg.Go(func() { c.host(ctx, n.Host, audit.RoleNamed, limitsFor(1)) })
 		return
 	}
 	const literal = "an address was named, not a host"

@@ -92,6 +92,21 @@ func addresses(rrs []dns.RR) []netip.Addr {
 	return out
 }
 
+// Bound keeps the lowest addresses of an answer, at most so many, and returns
+// how many it left out. When keep is one of them, it stays.
+func Bound(o *audit.Obs[[]netip.Addr], most int, keep netip.Addr) int {
+	sorted := slices.Compact(slices.SortedFunc(slices.Values(o.Value), netip.Addr.Compare))
+	if len(sorted) <= most {
+		return 0
+	}
+	left := len(sorted) - most
+	if slices.Index(sorted, keep) >= most {
+		sorted[most-1] = keep
+	}
+	o.Value = slices.Clone(sorted[:most])
+	return left
+}
+
 // dns64 is the prefix of addresses that a resolver on an IPv6-only network
 // makes up for IPv4 hosts (RFC 6052 section 2.1): they say where we are, not
 // what the domain publishes.
@@ -122,7 +137,8 @@ func Reverse(ctx context.Context, a Asker, addr netip.Addr, role audit.Role) aud
 		wg.Go(func() {
 			name := rv.PTR.Value[i]
 			addrs, _ := Addresses(ctx, a, name, addr.Is6())
-			rv.Forward[i] = audit.Forward{Name: name, Addrs: addrs}
+			more := Bound(&addrs, audit.MaxFollowed, addr)
+			rv.Forward[i] = audit.Forward{Name: name, Addrs: addrs, LeftOut: more}
 		})
 	}
 	wg.Wait()

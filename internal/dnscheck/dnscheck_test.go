@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -211,5 +212,39 @@ func TestSelfName(t *testing.T) {
 		if got := SelfName(context.Background(), z, addr); string(got) != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+// What is kept of many addresses does not depend on their order.
+func TestBound(t *testing.T) {
+	var all []netip.Addr
+	for i := range 100 {
+		all = append(all, netip.AddrFrom4([4]byte{192, 0, 2, byte(i * 37 % 100)}))
+	}
+	all = append(all, all[3]) // twice
+	text := func(o audit.Obs[[]netip.Addr]) string { return fmt.Sprint(o.Value) }
+	for _, c := range []struct {
+		keep, want string
+		most, left int
+	}{
+		{"", "[192.0.2.0 192.0.2.1 192.0.2.2]", 3, 97},
+		{"192.0.2.1", "[192.0.2.0 192.0.2.1 192.0.2.2]", 3, 97},
+		{"192.0.2.77", "[192.0.2.0 192.0.2.1 192.0.2.77]", 3, 97},
+		{"198.51.100.1", "[192.0.2.0 192.0.2.1 192.0.2.2]", 3, 97},
+		{"", text(audit.See(all, "")), 100, 0},
+	} {
+		var keep netip.Addr
+		if c.keep != "" {
+			keep = netip.MustParseAddr(c.keep)
+		}
+		o := audit.See(slices.Clone(all), "dig A x")
+		left := Bound(&o, c.most, keep)
+		if left != c.left || text(o) != c.want || o.Via != "dig A x" {
+			t.Errorf("%d of them and %q: left out %d, kept %s", c.most, c.keep, left, text(o))
+		}
+	}
+	var dark audit.Obs[[]netip.Addr]
+	if Bound(&dark, 3, netip.Addr{}) != 0 || dark.State != audit.NotTried {
+		t.Errorf("of nothing: %+v", dark)
 	}
 }

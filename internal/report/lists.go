@@ -115,6 +115,9 @@ func DryRun(w io.Writer, d audit.Domain, scope audit.Scope, facts audit.Facts) e
 				p.hang("  ", dryLine(h.Name, a, scope, connects))
 			}
 		}
+		if h.ALeftOut+h.AAAALeftOut > 0 {
+			p.hang("  ", fmt.Sprintf("%s: %d more addresses would not be contacted: a run follows the first ones", h.Name, h.ALeftOut+h.AAAALeftOut))
+		}
 	}
 	if !connects {
 		p.line("  no connections: DNS only")

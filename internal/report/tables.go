@@ -107,7 +107,7 @@ func hostTable(hosts []audit.Host) Table {
 		if h.Alias.State == audit.Seen {
 			name.Lines = append(name.Lines, "CNAME "+chain(h.Alias.Value))
 		}
-		t.Rows = append(t.Rows, []Cell{name, cell(h.A, "none", addressCell), cell(h.AAAA, "none", addressCell)})
+		t.Rows = append(t.Rows, []Cell{name, andMore(cell(h.A, "none", addressCell), h.ALeftOut), andMore(cell(h.AAAA, "none", addressCell), h.AAAALeftOut)})
 	}
 	return t
 }
@@ -116,6 +116,14 @@ func addressCell(addrs []netip.Addr) Cell {
 	c := theirs()
 	for _, a := range addrs {
 		c.Lines = append(c.Lines, a.String())
+	}
+	return c
+}
+
+// andMore ends a list with how much of it was left out.
+func andMore(c Cell, leftOut int) Cell {
+	if leftOut > 0 {
+		c.Lines = append(c.Lines, fmt.Sprintf("and %d more", leftOut))
 	}
 	return c
 }
@@ -149,7 +157,7 @@ func reverseTable(list []audit.Reverse) Table {
 func forwardRows(r audit.Reverse) [][]Cell {
 	var out [][]Cell
 	for _, to := range r.Forward {
-		out = append(out, []Cell{theirs(to.Name.String()), cell(to.Addrs, "no address", addressCell)})
+		out = append(out, []Cell{theirs(to.Name.String()), andMore(cell(to.Addrs, "no address", addressCell), to.LeftOut)})
 	}
 	for _, n := range r.PTR.Value {
 		followed := slices.ContainsFunc(r.Forward, func(to audit.Forward) bool { return to.Name == n })

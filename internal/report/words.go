@@ -51,6 +51,13 @@ func headline(run *audit.Run, m Model) []string {
 	}) {
 		out = append(out, "Not all addresses of its mail hosts are known.")
 	}
+	leftOut := 0
+	for _, h := range run.Snapshot.Facts.Hosts {
+		leftOut += h.ALeftOut + h.AAAALeftOut
+	}
+	if leftOut > 0 {
+		out = append(out, fmt.Sprintf("Its mail hosts have more addresses than a run follows: %d were left out.", leftOut))
+	}
 	if m.Coverage < 100 && run.Kind != audit.KindSMTP { // no share of one server means anything
 		out = append(out, fmt.Sprintf("%d %% of what counts was seen; the rest is unknown, which is neither good nor bad.", m.Coverage))
 	}

@@ -70,6 +70,44 @@ func TestDarkeningCases(t *testing.T) {
 	eachCase(t, func(t *testing.T, rule Rule, _ ruleCase, world *audit.Snapshot) { checkDarkening(t, world, with(rule)) })
 }
 
+// TestLeavingOut: addresses that were not followed are addresses that nobody
+// knows. They turn no verdict round, and what rests on all addresses of a host
+// is not passed without them.
+func TestLeavingOut(t *testing.T) {
+	lost := map[audit.RuleID]bool{}
+	eachCase(t, func(t *testing.T, rule Rule, _ ruleCase, world *audit.Snapshot) {
+		judge := with(rule)
+		before := map[audit.Key]audit.Status{}
+		for _, f := range judge(world) {
+			before[f.Key()] = f.Status
+		}
+		for i := range world.Facts.Hosts {
+			for _, six := range []bool{false, true} {
+				less := clone(t, world)
+				if six {
+					less.Facts.Hosts[i].AAAALeftOut = 1968
+				} else {
+					less.Facts.Hosts[i].ALeftOut = 1968
+				}
+				for _, f := range judge(less) {
+					was := before[f.Key()]
+					if was.Known() && f.Status.Known() && f.Status != was {
+						t.Errorf("host %d: %s of %s was %s and is %s", i, f.Rule, f.Subject, was, f.Status)
+					}
+					if f.Status == audit.UnknownStatus && was != audit.UnknownStatus {
+						lost[f.Rule] = true
+					}
+				}
+			}
+		}
+	})
+	for _, id := range []audit.RuleID{"mx.target-not-public", "mx.duplicate", "mx.no-ipv6", "rdns.ptr-missing", "dnsbl.listed-blocking", "smtp.unreachable", "tls.cert-name", "auth.on-mx-port"} {
+		if !lost[id] {
+			t.Errorf("%s does not mind that addresses were left out", id)
+		}
+	}
+}
+
 // TestReadersGoDark: for every observation of the good world, every rule that
 // passes by reading it must lose that pass when it is dark. What a rule reads
 // is found by replacing the observation with another kind of ignorance and

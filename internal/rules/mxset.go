@@ -25,14 +25,27 @@ func mailHostSet(s *audit.Snapshot, r *Report) (set hostSet, ok bool) {
 	var obs []audit.Obs[[]netip.Addr]
 	mailHosts(s, r, func(h audit.Host) {
 		set.hosts = append(set.hosts, h)
-		obs = append(obs, h.A, h.AAAA)
+		obs = append(obs, addrsOf(h)...)
 	})
 	set.all = Gather(obs...)
 	return set, len(set.hosts) > 0
 }
 
-// addrsOf are the known addresses of a host.
-func addrsOf(h audit.Host) []audit.Obs[[]netip.Addr] { return []audit.Obs[[]netip.Addr]{h.A, h.AAAA} }
+// addrsOf are the addresses of a host. Those that the run did not follow make
+// the whole incomplete: nothing is known of them, good or bad.
+func addrsOf(h audit.Host) []audit.Obs[[]netip.Addr] {
+	return append(withMore(h.A, h.ALeftOut), withMore(h.AAAA, h.AAAALeftOut)...)
+}
+
+// withMore is the addresses of one family, and a stand-in for those of it that
+// were left out.
+func withMore(o audit.Obs[[]netip.Addr], leftOut int) []audit.Obs[[]netip.Addr] {
+	out := []audit.Obs[[]netip.Addr]{o}
+	if leftOut > 0 {
+		out = append(out, audit.Skipped[[]netip.Addr]("the name has more addresses than a run follows"))
+	}
+	return out
+}
 
 // byAddr are the known addresses of the set and the hosts that have them.
 func (set hostSet) byAddr() map[netip.Addr][]audit.DNSName {
@@ -168,7 +181,7 @@ func judgeNoIPv6(s *audit.Snapshot, r *Report) {
 	}
 	var v6 []audit.Obs[[]netip.Addr]
 	for _, h := range set.hosts {
-		v6 = append(v6, h.AAAA)
+		v6 = append(v6, withMore(h.AAAA, h.AAAALeftOut)...)
 	}
 	switch {
 	case !Gather(v6...).Complete(r, domain):

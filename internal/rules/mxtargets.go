@@ -17,7 +17,7 @@ func judgePublic(s *audit.Snapshot, r *Report) {
 	mailHosts(s, r, func(h audit.Host) {
 		judged++
 		subject := h.Name.String()
-		g := Gather(h.A, h.AAAA)
+		g := Gather(addrsOf(h)...)
 		what := notPublic(s, h.Name, g.Values)
 		if what != "" {
 			faults = append(faults, bad{subject, what})

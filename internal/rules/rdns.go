@@ -89,9 +89,9 @@ func judgePTR(s *audit.Snapshot, r *Report) {
 func ptrFix(s *audit.Snapshot, rv audit.Reverse) audit.Fix {
 	name := audit.ReverseName(rv.Addr).FQDN()
 	fix := audit.Fix{Summary: "have the owner of the address block publish a PTR record"}
-	hosts := hostsWith(s, rv.Addr)
+	hosts, all := hostsWith(s, rv.Addr)
 	switch {
-	case len(hosts) != 1 || !hosts[0].IsHostname():
+	case !all || len(hosts) != 1 || !hosts[0].IsHostname():
 		fix.Steps = []string{
 			fmt.Sprintf("decide by which name the server at %s is known (the one it gives in EHLO)", rv.Addr),
 			fmt.Sprintf("ask for %s PTR with that name, and publish %s at it", name, rv.Addr),

@@ -76,7 +76,7 @@ func endpoints(s *audit.Snapshot, r *Report, judge func(e audit.Endpoint)) {
 		for _, e := range mine {
 			judge(e)
 		}
-		complete := Gather(h.A, h.AAAA).Complete(r, h.Name.String())
+		complete := Gather(addrsOf(h)...).Complete(r, h.Name.String())
 		if complete && len(mine) == 0 {
 			r.NA(h.Name.String(), "the host has no address")
 		}
@@ -107,7 +107,7 @@ func addressesKnown(s *audit.Snapshot, r *Report) bool {
 		if isAddress(string(h.Name)) {
 			continue // an MX record with an address in place of a name: not a host that could have others
 		}
-		complete = Gather(h.A, h.AAAA).Complete(r, h.Name.String()) && complete
+		complete = Gather(addrsOf(h)...).Complete(r, h.Name.String()) && complete
 	}
 	return complete
 }
@@ -117,17 +117,20 @@ func isAddress(text string) bool {
 	return err == nil
 }
 
-// hostsWith names the hosts that have an address.
-func hostsWith(s *audit.Snapshot, addr netip.Addr) []audit.DNSName {
+// hostsWith names the hosts that have an address. Of a host with more
+// addresses than were followed that cannot be told: then all is false.
+func hostsWith(s *audit.Snapshot, addr netip.Addr) ([]audit.DNSName, bool) {
 	var out []audit.DNSName
+	all := true
 	for _, h := range s.Facts.Hosts {
-		for _, set := range Gather(h.A, h.AAAA).Values {
+		all = all && h.ALeftOut+h.AAAALeftOut == 0
+		for _, set := range Gather(addrsOf(h)...).Values {
 			if slices.Contains(set, addr) {
 				out = append(out, h.Name)
 			}
 		}
 	}
-	return slices.Compact(out)
+	return slices.Compact(out), all
 }
 
 // list joins words for a sentence: "a", "a and b", "a, b and c".
