@@ -56,7 +56,7 @@ func mxRules() []Rule {
 	}, {
 		ID: "mx.target-not-public", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High, Range: []audit.Severity{audit.Critical},
 		Title: "Every MX target is a public host: no address literal, localhost, private or reserved address",
-		Refs:  []Ref{{"RFC 5321", "5.1"}, {"RFC 6890", "2.2.2"}},
+		Refs:  []Ref{{"RFC 5321", "5.1"}, {"RFC 6890", "2.2.2"}, {"RFC 6890", "2.2.3"}},
 		Why: "An MX record holds the name of a host. An IP address in its place is looked up as a name and not found; " +
 			"a private or loopback address leads every sender into its own network.",
 		Fix:   "Name a host whose A and AAAA records hold public addresses.",
