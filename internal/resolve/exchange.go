@@ -135,6 +135,7 @@ func (c *Client) try(ctx context.Context, u *upstream, q *question, log *[]audit
 
 // exchange sends the question once and waits for its answer.
 func (c *Client) exchange(ctx context.Context, u *upstream, q *question, network string, edns bool, log *[]audit.Try) reply {
+	q.sent.Add(1)
 	start := time.Now()
 	limited, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()

@@ -50,7 +50,7 @@ func (m memory) get(k key, now time.Time) *flight {
 
 // put keeps a flight and forgets the one that was used the longest ago.
 func (m memory) put(f *flight) {
-	m.flights[f.key] = m.order.PushFront(f)
+	m.flights[f.question.key] = m.order.PushFront(f)
 	if m.order.Len() > maxMemory {
 		m.drop(m.order.Back().Value.(*flight))
 	}
@@ -58,10 +58,10 @@ func (m memory) put(f *flight) {
 
 // drop forgets a flight, unless another one has taken its place.
 func (m memory) drop(f *flight) {
-	e := m.flights[f.key]
+	e := m.flights[f.question.key]
 	if e != nil && e.Value.(*flight) == f {
 		m.order.Remove(e)
-		delete(m.flights, f.key)
+		delete(m.flights, f.question.key)
 	}
 }
 

@@ -3,6 +3,7 @@ package resolve
 import (
 	"bytes"
 	"encoding/binary"
+	"sync/atomic"
 
 	"github.com/miekg/dns"
 
@@ -39,11 +40,12 @@ type key struct {
 // question is a question ready to send, and ready to recognise its answer.
 type question struct {
 	key
-	owner  []byte // the name in wire form, letters in lower case
-	tail   []byte // type and class in wire form
-	edns   []byte // the whole message with id 0, with EDNS
-	padded []byte // the same with EDNS and padding
-	noEDNS []byte // the same without any of it
+	owner  []byte       // the name in wire form, letters in lower case
+	tail   []byte       // type and class in wire form
+	edns   []byte       // the whole message with id 0, with EDNS
+	padded []byte       // the same with EDNS and padding
+	noEDNS []byte       // the same without any of it
+	sent   atomic.Int32 // how often it left
 }
 
 // newQuestion packs a question: recursion desired, and AD set, which asks the

@@ -111,10 +111,10 @@ type Client struct {
 // flight is one question, under way until done is closed, remembered from
 // then on.
 type flight struct {
-	key  key
-	done chan struct{}
-	step *step     // set before done is closed, never changed after
-	at   time.Time // when it ended, the same
+	question *question // of the one who started it
+	done     chan struct{}
+	step     *step     // set before done is closed, never changed after
+	at       time.Time // when it ended, the same
 }
 
 // step is the answer to one question on the wire. When it is an alias about
@@ -184,15 +184,16 @@ func (c *Client) board(ctx context.Context, q *question) (*flight, bool, audit.R
 	case c.closed:
 		return nil, false, dial.Reason(context.Canceled)
 	}
-	f = &flight{key: q.key, done: make(chan struct{})}
+	f = &flight{question: q, done: make(chan struct{})}
 	c.memo.put(f)
-	c.flights.Go(func() { c.fly(q, f) })
+	c.flights.Go(func() { c.fly(f) })
 	return f, true, audit.Reason{}
 }
 
 // fly has a question answered and keeps the answer, unless it was the end of
 // the Client that ended the question.
-func (c *Client) fly(q *question, f *flight) {
+func (c *Client) fly(f *flight) {
+	q := f.question
 	select {
 	case c.slots <- struct{}{}:
 		f.step = c.ask(c.ctx, q)

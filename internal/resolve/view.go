@@ -130,19 +130,14 @@ func (v *View) Queries() []audit.Query {
 	return out
 }
 
-// Sent is how many packets with a question left because of this View. One
-// that is still under way, because nobody waits for it any more, counts once.
+// Sent is how many packets with a question left because of this View until
+// now, those of questions that are still under way among them.
 func (v *View) Sent() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	n := 0
 	for k := range v.fresh {
-		select {
-		case <-v.known[k].done:
-			n += len(v.known[k].step.answer.Tries)
-		default:
-			n++
-		}
+		n += int(v.known[k].question.sent.Load())
 	}
 	return n
 }

@@ -98,7 +98,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	m := newMemory()
 	now := time.Now()
 	flown := func(name string) *flight {
-		f := &flight{key: key{audit.NewDNSName(name), dns.TypeA}, done: make(chan struct{}), at: now}
+		f := &flight{question: &question{key: key{audit.NewDNSName(name), dns.TypeA}}, done: make(chan struct{}), at: now}
 		f.step = &step{answer: Answer{State: audit.Seen, TTL: 300}}
 		close(f.done)
 		return f
@@ -107,7 +107,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	m.put(popular)
 	for i := range 3 * maxMemory {
 		m.put(flown(fmt.Sprintf("n%d", i)))
-		if m.get(popular.key, now) == nil {
+		if m.get(popular.question.key, now) == nil {
 			t.Fatalf("forgotten after %d", i)
 		}
 	}

@@ -65,9 +65,6 @@ type Prober struct {
 	cfg      Config
 	roots    *x509.CertPool // nil: this system has none that can be read
 	goodbyes sync.WaitGroup
-
-	mu    sync.Mutex // guards doors, never held while waiting
-	doors map[doorKey]*door
 }
 
 // New makes a Prober.
@@ -85,7 +82,7 @@ func New(cfg Config) *Prober {
 	def(&cfg.Limits.Handshake, DefaultHandshake)
 	def(&cfg.Limits.Session, DefaultSession)
 	def(&cfg.Limits.ConfirmAfter, DefaultConfirmAfter)
-	return &Prober{cfg: cfg, roots: loadRoots(cfg.Roots), doors: map[doorKey]*door{}}
+	return &Prober{cfg: cfg, roots: loadRoots(cfg.Roots)}
 }
 
 // Target is one address of one mail host.
@@ -103,46 +100,22 @@ type Target struct {
 // It returns an observation for every step, whatever happened, and one
 // Session per connection tried. When ctx ends, what is not yet observed is
 // unknown. The replies to QUIT are not waited for: see Drain.
-//
-// Targets with one address and port are looked at one after another, and what
-// does not depend on the name of the host is looked at once for all of them: a
-// target that another has spoken for has no Session.
 func (p *Prober) Probe(ctx context.Context, t Target) (audit.Endpoint, []audit.Session) {
 	if text := p.objection(t); text != "" {
 		l := look{line: acts(t.Mode), how: shut, why: audit.Reason{Code: audit.LocalError, Text: text}}
 		return l.endpoint(t), nil
 	}
-	d := p.door(t)
-	select {
-	case d.turn <- struct{}{}:
-	case <-ctx.Done(): // the look says why
-		l, s := p.look(ctx, t, 1, false)
-		return l.endpoint(t), []audit.Session{s}
-	}
-	defer func() { <-d.turn }()
-	if d.said != nil {
-		return d.said.endpoint(t), nil
-	}
-	l, sessions := p.looks(ctx, t)
-	if ctx.Err() == nil && l.nameless() { // else it says what the end of ctx left
-		d.said = &l
-	}
-	return l.endpoint(t), sessions
-}
-
-// looks has one conversation with the target, or two that are merged.
-func (p *Prober) looks(ctx context.Context, t Target) (look, []audit.Session) {
 	l, s := p.look(ctx, t, 1, false)
 	sessions := []audit.Session{s}
 	if l.again && pause(ctx, p.cfg.Limits.ConfirmAfter) {
 		second, s := p.look(ctx, t, 2, l.shrink)
 		sessions = append(sessions, s)
-		return merge(l, second), sessions
+		return merge(l, second).endpoint(t), sessions
 	}
 	if l.refusal() {
 		l = l.doubt(audit.Once)
 	}
-	return l, sessions
+	return l.endpoint(t), sessions
 }
 
 // Drain waits until the connections of all probes that have returned are
