@@ -287,7 +287,7 @@ func levenshtein(a, b string) int {
 // usageError turns what cli says of a flag into ours.
 func usageError(c *cli.Context, err error, _ bool) error {
 	hint := "see: mailaudit " + commandPath(c) + "--help"
-	for _, form := range []string{`^invalid value "(?s:(.*))" for flag -([a-z-]+): `, `^invalid boolean value "(?s:(.*))" for -([a-z-]+): `} {
+	for _, form := range []string{`^invalid value "(?s:(.*))" for flag -([a-z0-9-]+): `, `^invalid boolean value "(?s:(.*))" for -([a-z0-9-]+): `} {
 		m := regexp.MustCompile(form).FindStringSubmatch(err.Error())
 		if m == nil {
 			continue

@@ -38,6 +38,9 @@ func auditFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "sending-ip", Usage: "`IP` address that sends mail for the domain (repeatable)"},
 		&cli.StringFlag{Name: "helo", Usage: "`NAME` to give in EHLO (default: our own forward-confirmed name)"},
 		&cli.StringSliceFlag{Name: "source", Usage: "local `IP` address to connect from (one per family)"},
+		&cli.BoolFlag{Name: "ipv4", Aliases: []string{"4"}, Usage: "connect over IPv4 alone", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "ipv6", Aliases: []string{"6"}, Usage: "connect over IPv6 alone", DisableDefaultText: true},
+		&cli.StringFlag{Name: "proxy", Usage: "connect to servers through a SOCKS5 `PROXY`: socks5h://ADDR:PORT. DNS is asked directly"},
 		&cli.StringFlag{Name: "file", Usage: "audit the domains in `LIST` (-: standard input), a line each: DOMAIN [selector=S]... [ip=IP]... # comment"},
 		&cli.IntFlag{Name: "parallel", Value: auditor.Parallel, Usage: "audit `N` domains at once, at most"},
 		&cli.StringSliceFlag{Name: "only", Usage: "audit only these `AREAS`: mx, spf, dkim, dmarc, rdns, helo, dnsbl, smtp, tls, auth"},
@@ -90,7 +93,7 @@ func (p *program) audit(c *cli.Context) error {
 	for _, t := range o.targets {
 		requests = append(requests, auditor.Request{
 			Plan:    collect.Plan{Domain: t.domain, Scope: t.scope(o.scope), HELO: o.helo},
-			Vantage: o.vantage, Tag: o.tag, Timeout: o.timeout,
+			Vantage: o.vantage, Proxy: o.transport.proxy, Tag: o.tag, Timeout: o.timeout,
 		})
 	}
 	return p.carryOut(c, o, requests)
@@ -231,15 +234,19 @@ func (p *program) sharedOptions(c *cli.Context) (auditOptions, error) {
 		helo: strings.TrimSuffix(c.String("helo"), "."), timeout: c.Duration("timeout"), quiet: c.Bool("quiet"), noSave: c.Bool("no-save"),
 		dryRun: c.Bool("dry-run"), vantage: c.String("vantage"), tag: c.String("tag"),
 	}
-	if o.vantage == "" {
-		o.vantage = audit.Raw(p.hostName).Clip(64).String()
-	}
 	if o.timeout <= 0 {
 		return o, badValue("timeout", o.timeout.String(), "for example: --timeout 2m")
 	}
 	err := o.readScope(c)
 	if err != nil {
 		return o, err
+	}
+	o.transport, err = readTransport(c)
+	if err != nil {
+		return o, err
+	}
+	if o.vantage == "" {
+		o.vantage = p.ownVantage(o.transport.proxy)
 	}
 	err = firstError(checkHELO(o.helo), word("tag", o.tag), word("vantage", o.vantage))
 	if err != nil {
@@ -252,10 +259,6 @@ func (p *program) sharedOptions(c *cli.Context) (auditOptions, error) {
 	if o.gate.onlyNew && o.noSave {
 		return o, &flagError{[]string{"fail-on-new", "no-save"}, &audit.InputError{Problem: "--fail-on-new compares with the history, which --no-save leaves out", Hint: "leave one of the two out"}}
 	}
-	o.transport, err = readTransport(c)
-	if err != nil {
-		return o, err
-	}
 	o.output, err = p.readOutput(c)
 	return o, err
 }
@@ -263,6 +266,10 @@ func (p *program) sharedOptions(c *cli.Context) (auditOptions, error) {
 func (o *auditOptions) readScope(c *cli.Context) error {
 	o.scope = audit.Scope{Passive: c.Bool("passive"), AllowPrivate: c.Bool("allow-private")}
 	var err error
+	o.scope.Family, err = readFamily(c)
+	if err != nil {
+		return err
+	}
 	o.scope.Areas, err = areas(c.StringSlice("only"), c.StringSlice("skip"), o.scope.Passive)
 	if err != nil {
 		return err

@@ -76,7 +76,7 @@ func TestHelpIsComplete(t *testing.T) {
 		}
 		text := helpText(l.path, l.command)
 		for _, f := range l.command.Flags {
-			form := `(?m)^  (-[a-z], )?--` + f.Names()[0]
+			form := `(?m)^  (-[a-z0-9], )?--` + f.Names()[0]
 			if takesValue(f) {
 				form += ` [A-Z\[=\]]+`
 			}

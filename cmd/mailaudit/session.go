@@ -44,6 +44,7 @@ func hurry() pace {
 type transport struct {
 	resolvers        []resolve.Server
 	source4, source6 netip.Addr
+	proxy            netip.AddrPort // invalid: none
 }
 
 func readTransport(c *cli.Context) (transport, error) {
@@ -66,6 +67,11 @@ func readTransport(c *cli.Context) (transport, error) {
 			return t, err
 		}
 	}
+	var err error
+	t.proxy, err = readProxy(c.String("proxy"))
+	if err != nil {
+		return t, err
+	}
 	sources, err := addresses("source", c.StringSlice("source"))
 	if err != nil {
 		return t, err
@@ -82,6 +88,12 @@ func readTransport(c *cli.Context) (transport, error) {
 			}}
 		}
 		*field = a
+	}
+	if t.proxy.IsValid() && len(sources) > 0 {
+		return t, &flagError{[]string{"source", "proxy"}, &audit.InputError{
+			Problem: "--source and --proxy do not go together: servers see the address of the proxy",
+			Hint:    "leave one of the two out",
+		}}
 	}
 	return t, nil
 }
@@ -100,7 +112,7 @@ const manyConnections = 10 * dial.DefaultPerAddr
 func (p *program) open(o auditOptions, watch *progress) auditor.Session {
 	reach, questions := dial.Config{
 		Network: p.network, Guard: o.scope.Special,
-		Source4: o.transport.source4, Source6: o.transport.source6,
+		Source4: o.transport.source4, Source6: o.transport.source6, Proxy: o.transport.proxy,
 		Spacing: p.pace.spacing, Connect: p.pace.connect,
 	}, resolve.Config{Servers: o.transport.resolvers, Roots: p.trust, Tries: p.pace.tries}
 	if watch.of > 1 {

@@ -62,11 +62,14 @@ func (p *program) smtp(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if named.Addr.IsValid() && !o.scope.Reaches(named.Addr) {
+		return wrongFamily(named.Addr)
+	}
 	o.scope.Areas = []audit.Area{audit.AreaHELO, audit.AreaSMTP, audit.AreaTLS, audit.AreaAUTH}
 	return p.carryOut(c, o, []auditor.Request{{
 		Plan: collect.Plan{Domain: domain, Scope: o.scope, HELO: o.helo, Named: named},
 		Kind: audit.KindSMTP, Target: serverTarget(named),
-		Vantage: o.vantage, Tag: o.tag, Timeout: o.timeout,
+		Vantage: o.vantage, Proxy: o.transport.proxy, Tag: o.tag, Timeout: o.timeout,
 	}})
 }
 

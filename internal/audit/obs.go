@@ -62,6 +62,7 @@ const (
 	Disagree     Code = "disagree"         // two looks, two answers
 	Blocked      Code = "blocked-address"  // the address guard does not let us go there
 	Budget       Code = "budget"           // our own limit of connections or questions is used up
+	ProxyFailed  Code = "proxy"            // our proxy did not let us through
 	EgressBlock  Code = "egress-blocked"   // our own network does not let us out
 	Deadline     Code = "deadline"         // the time of this audit ran out
 	Interrupted  Code = "interrupted"      // the user stopped the run

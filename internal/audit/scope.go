@@ -43,6 +43,8 @@ type Scope struct {
 	Passive bool `json:"passive,omitempty"`
 	// Selectors are the DKIM selectors that the user says are in use, sorted.
 	Selectors []string `json:"selectors,omitempty"`
+	// Family is the only one that servers were connected to over; empty: both.
+	Family Family `json:"family,omitempty"`
 	// SendingIPs are the addresses that the user says send mail for the domain.
 	SendingIPs []netip.Addr `json:"sending_ips,omitempty"`
 	// AllowNets are special-purpose ranges that the user opened, for the
@@ -58,6 +60,20 @@ func (s Scope) Has(a Area) bool { return slices.Contains(s.Areas, a) }
 // Connects reports whether the run connects to mail servers.
 func (s Scope) Connects() bool {
 	return !s.Passive && slices.ContainsFunc(s.Areas, Area.Connects)
+}
+
+// Family is an IP version.
+type Family string
+
+// The families.
+const (
+	IPv4 Family = "ipv4"
+	IPv6 Family = "ipv6"
+)
+
+// Reaches reports whether addresses of this family are connected to.
+func (s Scope) Reaches(addr netip.Addr) bool {
+	return s.Family == "" || (s.Family == IPv4) == addr.Unmap().Is4()
 }
 
 // Special is [Special] with the ranges that the user opened taken out.
@@ -78,6 +94,9 @@ func (s Scope) Special(addr netip.Addr) string {
 type Vantage struct {
 	Name string `json:"name"`           // --vantage, default the host name
 	HELO string `json:"helo,omitempty"` // the name given in EHLO; empty in passive runs
+	// Proxy is the proxy that servers were connected to through: ADDR:PORT as
+	// seen from here. Empty: none, or nothing was connected to.
+	Proxy string `json:"proxy,omitempty"`
 }
 
 // Past is a bounded extract of the history of the domain, copied in before

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,11 +21,12 @@ import (
 // Request is one audit to make.
 type Request struct {
 	Plan    collect.Plan
-	Kind    audit.Kind    // "": KindAudit
-	Target  string        // "": the domain of the plan
-	Vantage string        // --vantage
-	Tag     string        // --tag
-	Timeout time.Duration // for all observations; 0: DefaultTimeout
+	Kind    audit.Kind     // "": KindAudit
+	Target  string         // "": the domain of the plan
+	Vantage string         // --vantage
+	Proxy   netip.AddrPort // --proxy; invalid: none
+	Tag     string         // --tag
+	Timeout time.Duration  // for all observations; 0: DefaultTimeout
 }
 
 // DefaultTimeout is the time for the observations of one domain. Two
@@ -94,6 +96,9 @@ func (a *Auditor) audit(ctx context.Context, session Session, req Request) (Resu
 
 	run.Snapshot.Facts = got.Facts
 	run.Snapshot.Vantage.HELO = got.HELO
+	if req.Proxy.IsValid() && got.HELO != "" {
+		run.Snapshot.Vantage.Proxy = req.Proxy.String()
+	}
 	run.Sidecar = sidecar(work, got)
 	run.Findings = rules.Evaluate(&run.Snapshot)
 	run.Score = rules.Score(run.Findings)

@@ -28,6 +28,9 @@ func (c *Collector) identity(ctx context.Context) string {
 	}
 	var public []netip.Addr
 	for _, ip6 := range []bool{false, true} {
+		if c.plan.Scope.Family != "" && ip6 != (c.plan.Scope.Family == audit.IPv6) {
+			continue // servers will not see an address of this family
+		}
 		a := c.cfg.Local(ctx, ip6)
 		if a.IsValid() && audit.Special(a.Unmap()) == "" {
 			public = append(public, a.Unmap().WithZone(""))

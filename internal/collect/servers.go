@@ -10,8 +10,12 @@ import (
 )
 
 func (c *Collector) endpoint(ctx context.Context, t smtp.Target, probe bool) {
-	if !probe {
-		c.addEndpoint(notProbed(t), nil)
+	switch {
+	case !c.plan.Scope.Reaches(t.Addr):
+		c.addEndpoint(notProbed(t, "servers were connected to over one family alone (-4 or -6)"), nil)
+		return
+	case !probe:
+		c.addEndpoint(notProbed(t, "a run probes a sample of the addresses of large mail hosts"), nil)
 		return
 	}
 	<-c.ready
@@ -44,9 +48,9 @@ func (c *Collector) count(t smtp.Target, sessions []audit.Session, ours bool) {
 	}
 }
 
-// notProbed is an address beyond the limits: named, and nothing claimed.
-func notProbed(t smtp.Target) audit.Endpoint {
-	const why = "a run probes a sample of the addresses of large mail hosts"
+// notProbed is an address beyond the limits, or outside of what was asked for:
+// named, and nothing claimed.
+func notProbed(t smtp.Target, why string) audit.Endpoint {
 	return audit.Endpoint{
 		Host: t.Host, Addr: t.Addr, Port: t.Port, Mode: t.Mode,
 		Connect:  audit.Skipped[audit.Nothing](why),

@@ -28,14 +28,17 @@ type Network interface {
 // Config uses the system's network, guards every special-purpose address and
 // has the default limits.
 type Config struct {
-	Network  Network                      // nil: the system's
-	Guard    func(addr netip.Addr) string // names the kind of a forbidden address, "" lets it pass; nil: audit.Special
-	Source4  netip.Addr                   // --source for IPv4; invalid: the system chooses
-	Source6  netip.Addr                   // --source for IPv6
-	PerAddr  int                          // connections to one address in one run; 0: DefaultPerAddr
-	Spacing  time.Duration                // from the end of one connection to an address to the next; 0: DefaultSpacing, negative: none
-	Connect  time.Duration                // TCP connect timeout; 0: DefaultConnect
-	MaxConns int                          // host connections open at once; 0: DefaultMaxConns
+	Network Network                      // nil: the system's
+	Guard   func(addr netip.Addr) string // names the kind of a forbidden address, "" lets it pass; nil: audit.Special
+	Source4 netip.Addr                   // --source for IPv4; invalid: the system chooses
+	Source6 netip.Addr                   // --source for IPv6
+	// Proxy is a SOCKS5 proxy through which hosts are connected to (--proxy);
+	// invalid: none. Resolvers are connected to directly.
+	Proxy    netip.AddrPort
+	PerAddr  int           // connections to one address in one run; 0: DefaultPerAddr
+	Spacing  time.Duration // from the end of one connection to an address to the next; 0: DefaultSpacing, negative: none
+	Connect  time.Duration // TCP connect timeout; 0: DefaultConnect
+	MaxConns int           // host connections open at once; 0: DefaultMaxConns
 }
 
 // Default limits. The budget per address and the spacing are our own manners
@@ -96,7 +99,7 @@ func New(cfg Config) *Dialer {
 // the port). Close of the connection frees the turn, so a caller that does not
 // close stops everybody else at that address. An attempt that fails counts
 // against the budget like one that succeeds. The error is ErrBlocked or
-// ErrBudget, ctx's, or the network's: Reason explains it.
+// ErrBudget, ctx's, the proxy's, or the network's: Reason explains it.
 func (d *Dialer) Host(ctx context.Context, remote netip.AddrPort) (net.Conn, error) {
 	addr := remote.Addr().Unmap()
 	what := d.special(addr)
@@ -117,7 +120,7 @@ func (d *Dialer) Host(ctx context.Context, remote netip.AddrPort) (net.Conn, err
 		leave(false)
 		return nil, fmt.Errorf("%s: %w", addr, err)
 	}
-	conn, err := d.connect(ctx, "tcp", d.source(addr), remote)
+	conn, err := d.reach(ctx, remote)
 	if err != nil {
 		leave(true)
 		return nil, err
@@ -174,6 +177,14 @@ func (d *Dialer) source(addr netip.Addr) netip.Addr {
 		return d.cfg.Source4
 	}
 	return d.cfg.Source6
+}
+
+// reach connects to a host, directly or through the proxy.
+func (d *Dialer) reach(ctx context.Context, remote netip.AddrPort) (net.Conn, error) {
+	if d.cfg.Proxy.IsValid() {
+		return d.throughProxy(ctx, remote)
+	}
+	return d.connect(ctx, "tcp", d.source(remote.Addr()), remote)
 }
 
 // connect dials within the connect timeout. It keeps apart whose clock ran

@@ -11,8 +11,12 @@ import (
 // chooses. It is invalid when there is no way out in that family. Nothing is
 // sent: connecting a UDP socket only looks the route up, and the address it is
 // connected to is one of documentation (RFC 5737, RFC 3849), which goes the
-// way of the default route.
+// way of the default route. With a proxy it is invalid: servers see the
+// proxy's address, which nobody tells us.
 func (d *Dialer) Local(ctx context.Context, ip6 bool) netip.Addr {
+	if d.cfg.Proxy.IsValid() {
+		return netip.Addr{}
+	}
 	remote, source := netip.MustParseAddrPort("192.0.2.1:9"), d.cfg.Source4
 	if ip6 {
 		remote, source = netip.MustParseAddrPort("[2001:db8::1]:9"), d.cfg.Source6

@@ -23,9 +23,13 @@ var errEnded = errors.New("gave up")
 // errWaiting marks an attempt that ended while it still waited for its turn.
 var errWaiting = errors.New("waiting for a turn")
 
-// Attempted reports whether a call of Host that returned err has sent
+// Attempted reports whether a call of Host that returned err has sent the host
 // anything: with no error it has, and with one unless that was ours.
 func Attempted(err error) bool {
+	var proxy *proxyError
+	if errors.As(err, &proxy) {
+		return proxy.sent
+	}
 	return !errors.Is(err, ErrBlocked) && !errors.Is(err, ErrBudget) && !errors.Is(err, errWaiting)
 }
 
@@ -64,6 +68,10 @@ func Reason(err error) audit.Reason {
 	var blocked *blockedError
 	if errors.As(err, &blocked) {
 		return audit.Reason{Code: audit.Blocked, Text: sentence(audit.Blocked) + ": " + blocked.what}
+	}
+	var proxy *proxyError
+	if errors.As(err, &proxy) {
+		return proxy.why
 	}
 	code := classify(err)
 	return audit.Reason{Code: code, Text: sentence(code)}

@@ -49,7 +49,8 @@ type Question struct {
 	At       time.Time // when it was sent (UDP) or arrived (TCP)
 }
 
-// Connection is a TCP connection that was tried to anything but a resolver.
+// Connection is a TCP connection that was tried to anything but a resolver or
+// a proxy; Local is that of the proxy where one made it.
 type Connection struct {
 	Remote, Local netip.AddrPort
 	N             int       // 1 for the first to this address and port
@@ -187,7 +188,7 @@ func (n *Network) dialUDP(from, remote netip.AddrPort) net.Conn {
 	return c
 }
 
-func (n *Network) dialTCP(ctx context.Context, from, remote netip.AddrPort) (net.Conn, error) {
+func (n *Network) dialTCP(ctx context.Context, from, remote netip.AddrPort) (*conn, error) {
 	n.w.mu.Lock()
 	server := n.w.Servers[remote]
 	n.w.mu.Unlock()
@@ -198,6 +199,15 @@ func (n *Network) dialTCP(ctx context.Context, from, remote netip.AddrPort) (net
 		}
 		client, peer := pair(n.w.RTT/2, from, remote)
 		n.servers.Go(func() { n.resolveTCP(peer, remote.Addr()) })
+		return client, nil
+	}
+	if proxy := n.w.Proxies[remote]; proxy != nil && server == nil {
+		err := pause(ctx, n.w.RTT)
+		if err != nil {
+			return nil, err
+		}
+		client, peer := pair(n.w.RTT/2, from, remote)
+		n.servers.Go(func() { n.serveProxy(peer, proxy) })
 		return client, nil
 	}
 	if server == nil {

@@ -40,6 +40,8 @@ func (p *parser) section(s section) error {
 		return p.zone(s)
 	case "smtp", "server":
 		return p.server(s, kind, rest)
+	case "proxy":
+		return p.proxy(s, rest)
 	case "cert":
 		return p.cert(s, rest)
 	case "run":
@@ -49,7 +51,7 @@ func (p *parser) section(s section) error {
 	case "change":
 		return p.change(s, rest)
 	}
-	return p.errorf(s.line, "%q is no section: zone, smtp, server, cert, run, findings, change", kind)
+	return p.errorf(s.line, "%q is no section: zone, smtp, server, proxy, cert, run, findings, change", kind)
 }
 
 // story refuses sections about how the world begins once a run was read.

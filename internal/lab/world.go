@@ -28,6 +28,7 @@ type World struct {
 	Local6    netip.Addr
 	Zone      *Zone
 	Servers   map[netip.AddrPort]*Server
+	Proxies   map[netip.AddrPort]*Proxy
 	Certs     map[string]Cert // the builtin ones too
 	Runs      []Run
 	Keys      *KeyCache
@@ -84,7 +85,7 @@ type Change struct {
 // with the number of the line.
 func ParseWorld(name string, data []byte) (*World, error) {
 	w := &World{
-		Name: name, Zone: &Zone{file: name}, Servers: map[netip.AddrPort]*Server{},
+		Name: name, Zone: &Zone{file: name}, Servers: map[netip.AddrPort]*Server{}, Proxies: map[netip.AddrPort]*Proxy{},
 		Resolvers: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, 53})},
 		Local4:    netip.AddrFrom4([4]byte{198, 51, 100, 200}),
 		Local6:    netip.MustParseAddr("2001:db8:ffff::200"),

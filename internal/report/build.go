@@ -17,7 +17,7 @@ func Build(run *audit.Run, delta *audit.Delta, history History) Model {
 	s := run.Snapshot
 	m := Model{
 		Kind: run.Kind, Target: run.Target, Unicode: s.Domain.Unicode(), Run: run.ID, State: run.State, Started: run.Started.UTC(),
-		Vantage: s.Vantage.Name, HELO: s.Vantage.HELO, Tag: run.Tag, Coverage: run.Score.Coverage,
+		Vantage: s.Vantage.Name, Proxy: s.Vantage.Proxy, HELO: s.Vantage.HELO, Tag: run.Tag, Coverage: run.Score.Coverage,
 		Scope: scopeFields(s.Scope), Tool: run.Tool,
 	}
 	var fails, notes, passes []audit.Finding

@@ -116,9 +116,9 @@ func darkWhy[T any](o audit.Obs[T]) audit.Reason {
 }
 
 // ofConnect reports whether the reason is that the endpoint could not be
-// connected to, and not that we did not want to.
+// connected to, and not that we did not want to or that our proxy failed.
 func ofConnect(run *audit.Run, subject string, why audit.Reason) bool {
-	if why.Code == audit.Blocked || why.Code == audit.Budget {
+	if why.Code == audit.Blocked || why.Code == audit.Budget || why.Code == audit.ProxyFailed {
 		return false
 	}
 	return slices.ContainsFunc(run.Snapshot.Facts.SMTP, func(e audit.Endpoint) bool {
@@ -168,6 +168,8 @@ func adviceOurs(cause audit.Code) string {
 	switch cause {
 	case audit.LocalPolicy, audit.LocalError:
 		return "look at the firewall and the limits of this machine; this is our side, not theirs"
+	case audit.ProxyFailed:
+		return "look at the proxy, or try without it; this is our side, not theirs"
 	case audit.Blocked:
 		return "if it is your own network: --allow-net PREFIX or --allow-private"
 	case audit.Deadline:
@@ -186,8 +188,8 @@ const portSMTP = 25
 
 // connects counts how the connections of a run ended that came to nothing.
 type connects struct {
-	silent, shut, cut, local int
-	addrs                    map[netip.Addr]bool
+	silent, shut, cut, local, proxy int
+	addrs                           map[netip.Addr]bool
 }
 
 // ownSide says that the cause is probably ours, where every connection to
@@ -212,6 +214,8 @@ func ownSide(run *audit.Run) *OwnSide {
 			c.cut++
 		case audit.LocalPolicy:
 			c.local++
+		case audit.ProxyFailed:
+			c.proxy++
 		case audit.Blocked, audit.Budget, audit.Deadline, audit.Interrupted:
 			continue // not connected to
 		default:
@@ -229,7 +233,10 @@ func ownSide(run *audit.Run) *OwnSide {
 		{Why: "does any mail server answer from here? Try one of somebody else", Command: "nc -w 10 HOST 25"},
 		{Why: "without SMTP, from here", Command: "mailaudit audit --passive " + audit.ShellQuote(run.Target)},
 	}
-	if c.silent+c.local == 0 {
+	switch {
+	case c.onlyProxy():
+		steps = []Next{{Why: "check that the proxy runs, and that it lets you connect to port 25"}, steps[3]}
+	case c.silent+c.local == 0:
 		steps = []Next{{Why: "run mailaudit on a network that has a way there (with IPv6, if that is what is missing)"}, steps[3]}
 	}
 	if run.Kind == audit.KindSMTP { // which was asked for SMTP, and knows no domain
@@ -239,10 +246,16 @@ func ownSide(run *audit.Run) *OwnSide {
 	return out
 }
 
+// onlyProxy reports whether the proxy is to blame for all of it.
+func (c connects) onlyProxy() bool { return c.proxy > 0 && c.silent+c.cut+c.local == 0 }
+
 func (c connects) words() *OwnSide {
 	const common = "Home providers and most clouds do that. Nothing is known about the mail servers themselves."
 	n := plural(len(c.addrs), "address")
 	switch {
+	case c.onlyProxy():
+		return &OwnSide{Title: "It is your proxy, not them",
+			Text: "The proxy let no connection through. Nothing is known about the mail servers themselves."}
 	case c.local > 0 && c.silent == 0:
 		return &OwnSide{Title: "It is this machine, not them",
 			Text: "This system does not permit connections to port 25 (a local firewall, for example). Nothing is known about the mail servers themselves."}

@@ -24,6 +24,7 @@ type Model struct {
 	State   audit.RunState
 	Started time.Time // UTC
 	Vantage string
+	Proxy   string // that servers were connected to through; empty: none
 	HELO    string // the name given in EHLO; empty when nothing was connected to
 	Tag     string
 	Scope   []Field // what was looked at

@@ -211,6 +211,9 @@ func (m Model) about() []Field {
 	if m.Vantage != "" {
 		add("Seen from", ours(m.Vantage))
 	}
+	if m.Proxy != "" {
+		add("Through the proxy", ours(m.Proxy))
+	}
 	if m.Means != "" {
 		add("Connected", ours(m.Means))
 	}

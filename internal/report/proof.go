@@ -40,10 +40,14 @@ func verb(n int, one, more string) string {
 // elsewhere and later.
 func stand(m Model) string {
 	when := "on " + m.Started.Format("2 Jan 2006 at 15:04 MST")
-	if m.Vantage == "" {
-		return when
+	from := ""
+	if m.Vantage != "" {
+		from = "from " + m.Vantage + ", "
 	}
-	return "from " + m.Vantage + ", " + when
+	if m.Proxy != "" && !strings.HasSuffix(m.Vantage, " via "+m.Proxy) {
+		from += "through the proxy " + m.Proxy + ", "
+	}
+	return from + when
 }
 
 // proves lists what a run has seen. Each clause counts observations that settle
@@ -157,6 +161,9 @@ func limits(run *audit.Run, m Model) []string {
 	case len(run.Snapshot.Facts.SMTP) > 0:
 		out = append(out, "that a message is accepted or reaches an inbox")
 	}
+	if m.Proxy != "" {
+		out = append(out, "what a connection from here would meet: servers saw the address of the proxy")
+	}
 	if m.Unseen > 0 {
 		out = append(out, fmt.Sprintf("anything, good or bad, about the %s that could not be made", plural(m.Unseen, "check")))
 	}
@@ -199,6 +206,9 @@ func scopeFields(s audit.Scope) []Field {
 		how = " (DNS alone)"
 	}
 	out := []Field{{"Looked at", ours(strings.Join(areas, ", ") + how)}}
+	if s.Family != "" {
+		out = append(out, Field{"Connected over", ours(map[audit.Family]string{audit.IPv4: "IPv4 alone", audit.IPv6: "IPv6 alone"}[s.Family])})
+	}
 	sending := addressCell(s.SendingIPs)
 	if len(sending.Lines) > 0 {
 		out = append(out, Field{"Named as sending", sending})
