@@ -90,8 +90,14 @@ func costs() []struct {
 		// TLS 1.2 has two flights each way before the client may speak
 		// (RFC 5246 section 7.3), TLS 1.3 one (RFC 8446 section 2): 8 + 1.
 		{name: "TLS 1.2", zone: zoneMX4, server: oldTLS, want: cost{trips: 9}},
-		// Hosts do not wait for each other: 8 beside 8.
-		{name: "two MX hosts", zone: zoneMX4 + zoneMX6, server: server4 + server6, want: cost{trips: 8}},
+		// Hosts of two operators do not wait for each other: 8 beside 8.
+		{name: "two MX hosts of two operators", zone: zoneMX4 + strings.ReplaceAll(zoneMX6, "mx6.example.org", "mx6.example.net"),
+			server: server4 + strings.ReplaceAll(server6, "mx6.example.org", "mx6.example.net"), want: cost{trips: 8}},
+		// Those of one operator do, from connect to EHLO inside TLS: 2 + 6 + 6.
+		{name: "two MX hosts", zone: zoneMX4 + zoneMX6, server: server4 + server6, want: cost{trips: 14}},
+		// The same where the names differ and the network is one (192.0.2.0/24).
+		{name: "two MX hosts of one network", zone: zoneMX4 + "example.org. MX 20 mx.example.net.\nmx.example.net. A 192.0.2.26\n26.2.0.192.in-addr.arpa. PTR mx.example.net.\n",
+			server: server4 + "-- server 192.0.2.26:25 mx.example.net --\n", want: cost{trips: 14}},
 		// 2 to the addresses, then the two addresses of one host one after
 		// another, from connect to EHLO inside TLS: 2 + 6 + 6. The reply to QUIT
 		// is not waited for, and the spacing is per address.
@@ -135,10 +141,11 @@ func costs() []struct {
 		// MX, address, connect, greeting, EHLO; the pause; connect, greeting, EHLO.
 		// QUIT and the spacing of the first connection pass during the pause.
 		{name: "no STARTTLS", zone: zoneMX4, server: noTLS, want: cost{trips: 8, pause: 5 * time.Second}},
-		// Both addresses of a host refuse: 2, then for each connect, pause,
-		// connect. One host is one queue: 2 + 2 + 2, two pauses.
+		// Both addresses of a host refuse: 2, then the two connects one after the
+		// other, the pause, which both are in at once, and the second connect of
+		// either: the one that went first is a connect ahead. 2 + 2 + 1.
 		{name: "port 25 refused, dual stack", zone: zoneMX46, server: "-- smtp 192.0.2.25:25 --\n!refuse\n-- smtp [2001:db8::25]:25 --\n!refuse\n",
-			want: cost{trips: 6, pause: 10 * time.Second}},
+			want: cost{trips: 5, pause: 5 * time.Second}},
 		// Behind NAT our own address is asked nothing about. A public one is: PTR
 		// and forward address, 2 beside MX and address.
 		{name: "our own name is found", header: "local 9.9.9.10", zone: zoneMX4 + "10.9.9.9.in-addr.arpa. PTR probe.example.net.\nprobe.example.net. A 9.9.9.10\n",

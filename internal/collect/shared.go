@@ -21,13 +21,13 @@ const (
 
 // Shared is what the runs of a batch have in common at SMTP servers: a server
 // that a thousand domains name as their mail host is looked at once, and however
-// many runs go on, there is one connection at a time to one host. It is safe for
-// concurrent use.
+// many runs go on, there is one connection at a time to one operator. It is safe
+// for concurrent use.
 type Shared struct {
 	mu     sync.Mutex // guards what follows, never held while waiting
 	probes map[place]*list.Element
 	order  *list.List // of *probe, the last used in front
-	turns  map[audit.DNSName]*turn
+	turns  map[operator]*turn
 }
 
 // place is what is looked at once. Under most circumstances what a server shows
@@ -49,7 +49,7 @@ type probe struct {
 	void     bool // the run that made it ended first
 }
 
-// turn is the right to connect to a host.
+// turn is the right to connect to an operator.
 type turn struct {
 	held  chan struct{}
 	users int
@@ -57,7 +57,7 @@ type turn struct {
 
 // NewShared makes one.
 func NewShared() *Shared {
-	return &Shared{probes: map[place]*list.Element{}, order: list.New(), turns: map[audit.DNSName]*turn{}}
+	return &Shared{probes: map[place]*list.Element{}, order: list.New(), turns: map[operator]*turn{}}
 }
 
 // probe looks at a target, or tells what was seen there shortly before or is
@@ -89,11 +89,11 @@ func (s *Shared) probe(ctx context.Context, prober Prober, t smtp.Target) (audit
 	}
 }
 
-// look makes a probe, when its host has time for us.
+// look makes a probe. Each of its connections waits until the operator has
+// time for us; in the pause between two of them it is another one's turn.
 func (s *Shared) look(ctx context.Context, prober Prober, t smtp.Target, p *probe) {
-	leave := s.enter(ctx, t.Host)
+	t.Turn = func(ctx context.Context) func() { return s.enter(ctx, operators(t)) }
 	p.endpoint, p.sessions = prober.Probe(ctx, t) // with a ctx that has ended it connects to nothing and says why
-	leave()
 	p.at = time.Now()
 	p.void = ctx.Err() != nil
 	if p.void {
@@ -147,14 +147,28 @@ func (s *Shared) remove(e *list.Element) {
 	delete(s.probes, e.Value.(*probe).place)
 }
 
-// enter waits for the turn at a host, or for ctx. The returned function gives
-// back what it got and is called once.
-func (s *Shared) enter(ctx context.Context, host audit.DNSName) func() {
+// enter waits for the turn with all of these operators, or for ctx. The
+// returned function gives back what it got and is called once. Names come
+// before networks in every list, and there is one of each: so nobody waits for
+// somebody who waits for him.
+func (s *Shared) enter(ctx context.Context, list []operator) func() {
+	var leaves []func()
+	for _, o := range list {
+		leaves = append(leaves, s.enterOne(ctx, o))
+	}
+	return func() {
+		for _, leave := range slices.Backward(leaves) {
+			leave()
+		}
+	}
+}
+
+func (s *Shared) enterOne(ctx context.Context, o operator) func() {
 	s.mu.Lock()
-	t := s.turns[host]
+	t := s.turns[o]
 	if t == nil {
 		t = &turn{held: make(chan struct{}, 1)}
-		s.turns[host] = t
+		s.turns[o] = t
 	}
 	t.users++
 	s.mu.Unlock()
@@ -172,7 +186,7 @@ func (s *Shared) enter(ctx context.Context, host audit.DNSName) func() {
 		defer s.mu.Unlock()
 		t.users--
 		if t.users == 0 {
-			delete(s.turns, host)
+			delete(s.turns, o)
 		}
 	}
 }

@@ -22,6 +22,7 @@ type server struct {
 }
 
 func (s *server) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []audit.Session) {
+	defer t.Turn(ctx)()
 	s.mu.Lock()
 	s.looks = append(s.looks, fmt.Sprintf("%s %s", t.Host, t.Addr))
 	s.mu.Unlock()
@@ -144,8 +145,8 @@ func TestTheOneWhoWaitsIsStopped(t *testing.T) {
 	})
 }
 
-// One connection at a time to one host, whatever the run.
-func TestTurnsOfAHost(t *testing.T) {
+// One connection at a time to one operator, whatever the run.
+func TestTurnsOfAnOperator(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, shared := &server{takes: time.Second}, NewShared()
 		start := time.Now()
@@ -153,10 +154,16 @@ func TestTurnsOfAHost(t *testing.T) {
 		for i := range 5 {
 			wg.Go(func() { shared.probe(t.Context(), s, at("mx.example.org", fmt.Sprintf("192.0.2.%d", i))) })
 		}
-		wg.Go(func() { shared.probe(t.Context(), s, at("other.example.org", "192.0.2.99")) })
+		wg.Go(func() { shared.probe(t.Context(), s, at("other.example.org", "198.51.100.99")) })     // the name is his
+		wg.Go(func() { shared.probe(t.Context(), s, at("mx.customer.example", "192.0.2.98")) })      // the network is
+		wg.Go(func() { shared.probe(t.Context(), s, at("mx.elsewhere.example", "203.0.113.98")) })   // neither
+		wg.Go(func() { shared.probe(t.Context(), s, at("mx.elsewhere.example", "2001:db8:1::98")) }) // the name again
 		wg.Wait()
-		if took := time.Since(start); took != 5*time.Second {
+		if took := time.Since(start); took != 7*time.Second {
 			t.Errorf("took %v", took)
+		}
+		if len(shared.turns) > 0 {
+			t.Errorf("turns are left: %v", shared.turns)
 		}
 	})
 }

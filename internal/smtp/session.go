@@ -31,8 +31,13 @@ type session struct {
 	look look
 }
 
-// look has one conversation with the target and takes it down.
+// look has one conversation with the target, when it is our turn, and takes it
+// down.
 func (p *Prober) look(ctx context.Context, t Target, n int, classic bool) (look, audit.Session) {
+	if t.Turn != nil {
+		leave := t.Turn(ctx) // when ctx ends first, there will be no connection
+		defer leave()
+	}
 	now := time.Now()
 	s := &session{p: p, ctx: ctx, t: t, classic: classic, log: transcript{start: now}}
 	s.rec = audit.Session{

@@ -93,6 +93,10 @@ type Target struct {
 	// Mode is how TLS is to come in. Empty: ModeSTARTTLS, and left empty in the
 	// Endpoint. With a mode that audit does not have nothing is asked.
 	Mode audit.Mode
+	// Turn waits until a connection may be made, or until ctx ends, and returns
+	// what gives the turn back once the conversation is over. It is asked before
+	// each connection: no turn is held between two. nil: at any time.
+	Turn func(ctx context.Context) (leave func())
 }
 
 // Probe observes an endpoint over one connection, or over two when the first

@@ -62,7 +62,7 @@ func worldText(domains int) string {
 		senders(d)
 		if i%ownShare == 0 {
 			fmt.Fprintf(&b, "%s. MX 10 mx.%s.\n", d, d)
-			host("mx."+d, fmt.Sprintf("10.3.%d.%d", i>>8, i&0xff))
+			host("mx."+d, fmt.Sprintf("10.%d.%d.1", 3+(i>>8), i&0xff)) // a network, and so an operator, of its own
 			continue
 		}
 		for h := range 2 {
