@@ -183,7 +183,9 @@ mail.example.org.        A 192.0.2.25
 -- server 192.0.2.25:587 mail.example.org --
 -- smtp 192.0.2.25:465 --
 !refuse
+-- server 192.0.2.25:2525 mail.example.org --
 -- server [2001:db8::25]:25 mx.example.org --
+-- proxy 127.0.0.1:1080 --
 `
 
 // Ensure every example that people are shown works: it has no flag that does

@@ -191,12 +191,16 @@ func findRun(ctx context.Context, db *store.DB, word string) (*audit.Run, error)
 	return db.Latest(ctx, target)
 }
 
-// readTarget reads what a run may be about: a domain, or a server with its
-// port. The error is that of the domain.
+// readTarget reads what a run may be about: a domain, a server with its port,
+// or the mail hosts of a domain. The error is that of the domain.
 func readTarget(word string) (string, error) {
 	d, _, err := audit.ParseDomain(word)
 	if err == nil {
 		return d.String(), nil
+	}
+	of, isMX := strings.CutSuffix(strings.TrimSpace(word), targetMX)
+	if d, _, err := audit.ParseDomain(of); isMX && err == nil {
+		return d.String() + targetMX, nil
 	}
 	n, _, serverErr := readServer(word, "auto")
 	if serverErr == nil {

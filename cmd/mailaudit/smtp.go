@@ -14,8 +14,9 @@ import (
 	"mailaudit/internal/collect"
 )
 
-// The ports that a mode is meant for (RFC 5321 4.5.4.2, RFC 6409 3.1,
-// RFC 8314 7.3).
+// The ports that a mode is meant for: plain for 25 (RFC 5321 4.5.4.2), starttls
+// for 587 (RFC 6409 3.1), tls for 465 (RFC 8314 7.3). They stand in where no
+// port is given; auto goes to 25.
 const (
 	portSMTP        = 25
 	portSubmission  = 587
@@ -24,11 +25,14 @@ const (
 
 func (p *program) smtpCommand() *cli.Command {
 	return &cli.Command{
-		Name: "smtp", Usage: "test one SMTP server: connection, greeting, TLS, what it offers", ArgsUsage: "HOST[:PORT]",
+		Name: "smtp", Usage: "test one SMTP server: connection, greeting, TLS, what it offers", ArgsUsage: "HOST[:PORT] | --mx DOMAIN",
 		Description: `mailaudit smtp mx1.example.org
 mailaudit smtp mail.example.org:587
 mailaudit smtp mail.example.org:465
 mailaudit smtp mail.example.org --mode plain -f json
+mailaudit smtp mail.example.org:2525 --mode starttls
+mailaudit smtp --mx example.org
+mailaudit smtp mx1.example.org -4 --proxy socks5h://127.0.0.1:1080
 mailaudit smtp [2001:db8::25]:25`,
 		Flags:  smtpFlags(),
 		Action: p.smtp,
@@ -37,7 +41,8 @@ mailaudit smtp [2001:db8::25]:25`,
 
 func smtpFlags() []cli.Flag {
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "mode", Value: "auto", Usage: "`MODE` of the connection: auto (tls on 465, else starttls), plain, starttls, tls"},
+		&cli.StringFlag{Name: "mode", Value: "auto", Usage: "`MODE` of the connection: auto (tls on port 465, else starttls), plain, starttls, tls. Without a port: 25, 25, 587, 465"},
+		&cli.BoolFlag{Name: "mx", Usage: "test all mail hosts (MX) of a domain on port 25", DisableDefaultText: true},
 	}
 	// The rest is as for audit, less what is about a domain.
 	for _, f := range auditFlags() {
@@ -54,7 +59,11 @@ func (p *program) smtp(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return &audit.InputError{Problem: "smtp takes one server", Hint: "for example: mailaudit smtp mail.example.org:587"}
 	}
-	named, domain, err := readServer(c.Args().First(), c.String("mode"))
+	read := readServer
+	if c.Bool("mx") {
+		read = readMX
+	}
+	named, domain, err := read(c.Args().First(), c.String("mode"))
 	if err != nil {
 		return err
 	}
@@ -73,8 +82,15 @@ func (p *program) smtp(c *cli.Context) error {
 	}})
 }
 
-// serverTarget is the server as it is stored and shown: HOST:PORT.
+// targetMX stands where a target has its port, for all mail hosts of a domain.
+const targetMX = ":mx"
+
+// serverTarget is what was tested as it is stored and shown: HOST:PORT, or
+// DOMAIN:mx.
 func serverTarget(n *collect.Named) string {
+	if n.MX {
+		return n.Host.String() + targetMX
+	}
 	return net.JoinHostPort(n.Host.String(), strconv.Itoa(int(n.Port)))
 }
 
@@ -96,10 +112,10 @@ func readServer(word, mode string) (*collect.Named, audit.Domain, error) {
 		n.Mode = audit.ModeSTARTTLS
 	}
 	if n.Port == 0 {
+		n.Port = map[string]uint16{"starttls": portSubmission, "tls": portSubmissions}[mode]
+	}
+	if n.Port == 0 {
 		n.Port = portSMTP
-		if n.Mode == audit.ModeTLS {
-			n.Port = portSubmissions
-		}
 	}
 	addr, err := netip.ParseAddr(host)
 	if err == nil {
@@ -114,6 +130,30 @@ func readServer(word, mode string) (*collect.Named, audit.Domain, error) {
 		return nil, audit.Domain{}, err
 	}
 	n.Host = domain.Name()
+	return n, domain, nil
+}
+
+// readMX reads the domain of --mx. Other mail servers come to port 25 alone, and
+// begin in clear.
+func readMX(word, mode string) (*collect.Named, audit.Domain, error) {
+	err := oneOf("mode", mode, "auto", "plain", "starttls", "tls")
+	if err != nil {
+		return nil, audit.Domain{}, err
+	}
+	domain, _, err := audit.ParseDomain(word)
+	if err != nil {
+		return nil, domain, err
+	}
+	n := &collect.Named{MX: true, Host: domain.Name(), Port: portSMTP, Mode: audit.ModeSTARTTLS}
+	switch mode {
+	case "plain":
+		n.Mode = audit.ModePlain
+	case "tls":
+		return nil, domain, &flagError{[]string{"mode", "mx"}, &audit.InputError{
+			Problem: "--mode tls and --mx do not go together: port 25 begins in clear text",
+			Hint:    "leave --mode out, or name one server: mailaudit smtp mail.example.org:465",
+		}}
+	}
 	return n, domain, nil
 }
 

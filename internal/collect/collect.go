@@ -56,13 +56,15 @@ type Plan struct {
 	Scope  audit.Scope
 	// HELO is the name to give in EHLO; empty: find one (see Identity).
 	HELO string
-	// Named is the one server to look at instead of a domain's; nil: none.
+	// Named is what to connect to, and nothing else is looked at; nil: all that
+	// belongs to the domain is.
 	Named *Named
 }
 
-// Named is a server that the user named.
+// Named is a server that the user named, or all mail hosts of the domain.
 type Named struct {
-	Host audit.DNSName // a host name, or the address in words
+	MX   bool          // the mail hosts of the domain of the plan
+	Host audit.DNSName // a host name, or the address in words; with MX, the domain
 	Addr netip.Addr    // valid: the host is an address and is not looked up
 	Port uint16
 	Mode audit.Mode
@@ -140,19 +142,26 @@ func (c *Collector) Collect(ctx context.Context) Result {
 	if c.plan.Scope.Connects() {
 		wg.Go(func() { c.introduce(ctx) }) // beside the MX and address questions
 	}
-	if c.plan.Named != nil {
+	switch n := c.plan.Named; {
+	case n != nil && n.MX:
+		c.mail(ctx, &wg)
+	case n != nil:
 		c.named(ctx, &wg)
-		wg.Wait()
-		return c.finish()
+	default:
+		c.domain(ctx, &wg)
 	}
+	wg.Wait()
+	return c.finish()
+}
+
+// domain follows all that belongs to the domain of the plan.
+func (c *Collector) domain(ctx context.Context, wg *sync.WaitGroup) {
 	for _, ip := range c.plan.Scope.SendingIPs {
 		c.taken[ip] = true
 		wg.Go(func() { c.about(ctx, ip, audit.RoleSender) })
 	}
-	c.senders(ctx, &wg)
-	c.mail(ctx, &wg)
-	wg.Wait()
-	return c.finish()
+	c.senders(ctx, wg)
+	c.mail(ctx, wg)
 }
 
 // finish brings the result into canonical form.

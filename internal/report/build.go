@@ -99,11 +99,7 @@ func next(run *audit.Run, m Model) []Next {
 		out = append(out, nextServers(run)...)
 	}
 	if run.State != audit.Complete && run.Target != "" {
-		command := "mailaudit audit "
-		if run.Kind == audit.KindSMTP {
-			command = "mailaudit smtp "
-		}
-		out = append(out, Next{"once more, to the end", command + audit.ShellQuote(run.Target)})
+		out = append(out, Next{"once more, to the end", repetition(run)})
 	}
 	lines := 0
 	for _, t := range m.Tests {

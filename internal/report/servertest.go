@@ -16,7 +16,7 @@ import (
 // Test is one address of a server.
 type Test struct {
 	Endpoint string // host[address]:port
-	Address  string
+	Address  string // with the name of the host before it, where there may be several
 	Family   string // "IPv4" or "IPv6"
 	Verdict  string // in a few words
 	Steps    []Step // in the order of the dialogue
@@ -114,6 +114,9 @@ func (v view) test() Test {
 	}
 	if v.e.Addr.Is6() {
 		t.Family = "IPv6"
+	}
+	if _, all := mxTarget(v.run); all {
+		t.Address = v.e.Host.String() + " at " + t.Address
 	}
 	for i, s := range v.sessions {
 		talk := Talk{Title: fmt.Sprintf("%s, connection %d of %d", v.e.Addr, i+1, len(v.sessions))}

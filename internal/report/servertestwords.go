@@ -77,6 +77,9 @@ func passwords(run *audit.Run) string {
 
 // nextServers are further tests that go well with one of a server.
 func nextServers(run *audit.Run) []Next {
+	if domain, all := mxTarget(run); all {
+		return []Next{{"what the domain publishes: MX, SPF, DKIM, DMARC, block lists", "mailaudit audit " + audit.ShellQuote(domain)}}
+	}
 	host, port, ok := cutPort(run.Target)
 	if !ok {
 		return nil
@@ -92,6 +95,27 @@ func nextServers(run *audit.Run) []Next {
 		test(portSubmission, "the same with STARTTLS")
 	}
 	return append(out, Next{"what a domain publishes: MX, SPF, DKIM, DMARC, block lists", "mailaudit audit DOMAIN"})
+}
+
+// mxTarget is the domain of a run whose target is all of its mail hosts:
+// DOMAIN:mx.
+func mxTarget(run *audit.Run) (domain string, all bool) {
+	if run.Kind != audit.KindSMTP {
+		return "", false
+	}
+	return strings.CutSuffix(run.Target, ":mx")
+}
+
+// repetition is the command that makes a run like this one.
+func repetition(run *audit.Run) string {
+	domain, all := mxTarget(run)
+	switch {
+	case all:
+		return "mailaudit smtp --mx " + audit.ShellQuote(domain)
+	case run.Kind == audit.KindSMTP:
+		return "mailaudit smtp " + audit.ShellQuote(run.Target)
+	}
+	return "mailaudit audit " + audit.ShellQuote(run.Target)
 }
 
 // cutPort takes a target apart: HOST:PORT, with IPv6 in brackets.

@@ -78,7 +78,11 @@ func stopped(state audit.RunState) string {
 
 // routeSentence says where the mail goes.
 func routeSentence(run *audit.Run) string {
-	if run.Kind == audit.KindSMTP {
+	switch domain, all := mxTarget(run); {
+	case all:
+		of := *run
+		of.Target, run = domain, &of
+	case run.Kind == audit.KindSMTP:
 		return testSentence(run)
 	}
 	mx := run.Snapshot.Facts.MX
