@@ -162,12 +162,13 @@ func takesValue(f cli.Flag) bool {
 
 // fromEnvironment gives the flags that the environment sets and the command
 // line does not, as words and by name: MAILAUDIT_FAIL_ON for --fail-on. Several
-// values of a repeatable flag are separated by commas.
+// values of a repeatable flag are separated by commas. What sends more to others
+// than usual is asked for each time anew: --try-mail has no variable.
 func fromEnvironment(known []cli.Flag, given []string, env func(string) string) (flags, names []string) {
 	for _, f := range known {
 		name := f.Names()[0]
 		value := env(envName(name))
-		if value == "" || slices.Contains(given, name) {
+		if value == "" || name == flagTryMail || slices.Contains(given, name) {
 			continue
 		}
 		values := []string{value}

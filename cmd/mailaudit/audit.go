@@ -21,6 +21,7 @@ func (p *program) auditCommand() *cli.Command {
 		Name: "audit", Usage: "audit a mail domain, store the run, say what changed", ArgsUsage: "DOMAIN...",
 		Description: `mailaudit audit example.org
 mailaudit audit example.org --sending-ip 192.0.2.25
+mailaudit audit example.org --submission mail.example.org
 mailaudit audit example.org --passive -f json
 mailaudit audit example.org --resolver 9.9.9.9 --fail-on medium
 mailaudit audit example.org example.net --parallel 2
@@ -36,6 +37,8 @@ func auditFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "resolver", Usage: "DNS server `ADDR` to ask (repeatable; default: the system's). Encrypted: tls://ADDR#NAME or https://ADDR/PATH#NAME, where NAME is what its certificate must be valid for"},
 		&cli.StringSliceFlag{Name: "selector", Usage: "DKIM selector `S` that the domain signs with (repeatable; they cannot be listed)"},
 		&cli.StringSliceFlag{Name: "sending-ip", Usage: "`IP` address that sends mail for the domain (repeatable)"},
+		&cli.StringSliceFlag{Name: "submission", Usage: "`HOST` that takes mail from the domain's own people, tested on ports 465 and 587 (repeatable; default: what SRV records name)"},
+		&cli.BoolFlag{Name: flagTryMail, Usage: "try on port 587 whether a message can be begun before STARTTLS (MAIL FROM:<>, then RSET), at servers named by --submission or to smtp. No environment variable", DisableDefaultText: true},
 		&cli.StringFlag{Name: "helo", Usage: "`NAME` to give in EHLO (default: our own forward-confirmed name)"},
 		&cli.StringSliceFlag{Name: "source", Usage: "local `IP` address to connect from (one per family)"},
 		&cli.BoolFlag{Name: "ipv4", Aliases: []string{"4"}, Usage: "connect over IPv4 alone", DisableDefaultText: true},
@@ -92,7 +95,7 @@ func (p *program) audit(c *cli.Context) error {
 	var requests []auditor.Request
 	for _, t := range o.targets {
 		requests = append(requests, auditor.Request{
-			Plan:    collect.Plan{Domain: t.domain, Scope: t.scope(o.scope), HELO: o.helo},
+			Plan:    collect.Plan{Domain: t.domain, Scope: t.scope(o.scope), SRV: asksSRV(o.scope), HELO: o.helo},
 			Vantage: o.vantage, Proxy: o.transport.proxy, Tag: o.tag, Timeout: o.timeout,
 		})
 	}
@@ -213,6 +216,10 @@ func (p *program) auditOptions(c *cli.Context) (auditOptions, error) {
 		return auditOptions{}, err
 	}
 	o, err := p.sharedOptions(c)
+	if err == nil && o.scope.TryMail && len(o.scope.Submission) == 0 {
+		err = &flagError{[]string{flagTryMail}, &audit.InputError{
+			Problem: "--try-mail tries the servers that --submission names, and none is named", Hint: "for example: --submission mail.example.org --try-mail"}}
+	}
 	o.targets, o.notes = t.list, t.notes
 	if err != nil {
 		return o, err
@@ -282,6 +289,11 @@ func (o *auditOptions) readScope(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	o.scope.Submission, err = hosts("submission", c.StringSlice("submission"))
+	if err != nil {
+		return err
+	}
+	o.scope.TryMail = c.Bool(flagTryMail)
 	o.scope.AllowNets, err = prefixes("allow-net", c.StringSlice("allow-net"))
 	return err
 }
@@ -305,6 +317,10 @@ func isLiteral(name string) bool {
 	return err == nil && collect.Literal(addrs[0]) == name
 }
 
+// asksSRV reports whether DNS is asked for submission servers: where they would
+// be connected to.
+func asksSRV(s audit.Scope) bool { return s.Connects() && s.Has(audit.AreaAUTH) }
+
 // dryRun asks for MX and addresses and prints what an audit would contact.
 // A domain whose mail hosts are not known leads to exitUnknown.
 func (p *program) dryRun(ctx context.Context, o auditOptions) error {
@@ -319,7 +335,7 @@ func (p *program) dryRun(ctx context.Context, o auditOptions) error {
 		wanted := scope
 		scope.Areas, scope.Passive, scope.SendingIPs = []audit.Area{audit.AreaMX}, true, nil
 		limited, cancel := context.WithTimeout(ctx, o.timeout)
-		plan := collect.Plan{Domain: d, Scope: scope}
+		plan := collect.Plan{Domain: d, Scope: scope, SRV: asksSRV(wanted)}
 		got := collect.New(s.Work(auditor.Request{Plan: plan}).Config, plan).Collect(limited)
 		cancel()
 		if ctx.Err() != nil {

@@ -98,6 +98,20 @@ func addresses(flag string, values []string) ([]netip.Addr, error) {
 	return slices.Compact(out), nil
 }
 
+// hosts reads a repeatable flag of host names.
+func hosts(flag string, values []string) ([]audit.DNSName, error) {
+	var out []audit.DNSName
+	for _, v := range values {
+		d, note, err := audit.ParseDomain(v)
+		if err != nil || note != "" || !d.Name().IsHostname() {
+			return nil, badValue(flag, v, "give the name of a host, for example mail.example.org")
+		}
+		out = append(out, d.Name())
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
 // selectors reads a repeatable flag of DKIM selectors (RFC 6376 section 3.1:
 // labels, separated by dots). What was pasted with its "._domainkey" is
 // understood.

@@ -15,6 +15,9 @@ import (
 // section 3).
 const portSOCKS = 1080
 
+// flagTryMail is the one flag that has us send more than usual.
+const flagTryMail = "try-mail"
+
 // readProxy reads --proxy; invalid: there is none. No name: to look one up
 // would be a question before all others. No login: what stands on a command
 // line is read by others.

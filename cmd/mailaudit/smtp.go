@@ -47,7 +47,7 @@ func smtpFlags() []cli.Flag {
 	// The rest is as for audit, less what is about a domain.
 	for _, f := range auditFlags() {
 		switch f.Names()[0] {
-		case "selector", "sending-ip", "file", "parallel", "only", "skip", "passive", "dry-run":
+		case "selector", "sending-ip", "submission", "file", "parallel", "only", "skip", "passive", "dry-run":
 			continue
 		}
 		flags = append(flags, f)
@@ -70,6 +70,10 @@ func (p *program) smtp(c *cli.Context) error {
 	o, err := p.sharedOptions(c)
 	if err != nil {
 		return err
+	}
+	if o.scope.TryMail && (named.Mode != audit.ModeSTARTTLS || named.Port == portSMTP) {
+		return &flagError{[]string{flagTryMail}, &audit.InputError{
+			Problem: "--try-mail is for submission servers that begin in clear text", Hint: "for example: mailaudit smtp mail.example.org:587 --try-mail"}}
 	}
 	if named.Addr.IsValid() && !o.scope.Reaches(named.Addr) {
 		return wrongFamily(named.Addr)

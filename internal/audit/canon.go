@@ -31,6 +31,8 @@ func (f *Facts) Canonical() {
 		}
 	}
 	f.canonicalMailAuth()
+	sortSRV(&f.Submission.STARTTLS)
+	sortSRV(&f.Submission.TLS)
 	slices.SortFunc(f.SMTP, compareEndpoints)
 	for i := range f.SMTP {
 		e := &f.SMTP[i]
@@ -39,6 +41,7 @@ func (f *Facts) Canonical() {
 		sortKeywords(e.HelloTLS.Value.Keywords)
 		for j := range e.TLS.Value.Chain {
 			slices.Sort(e.TLS.Value.Chain[j].Names)
+			slices.Sort(e.TLS.Value.Chain[j].Services)
 		}
 	}
 }
@@ -84,7 +87,7 @@ func sortKeywords(ks []Keyword) {
 // Part is one area of the facts in its stored form. The store keeps each
 // distinct part once.
 type Part struct {
-	Name string // "mx", "hosts", "spf", "dkim", "dmarc", "rdns", "lists", "listings", "smtp"
+	Name string // "mx", "hosts", "spf", "dkim", "dmarc", "rdns", "lists", "listings", "smtp", "submission"
 	JSON []byte
 }
 
@@ -108,6 +111,7 @@ func (f *Facts) slots() []slot {
 	return []slot{
 		slotOf("mx", &f.MX), slotOf("hosts", &f.Hosts), slotOf("spf", &f.SPF), slotOf("dkim", &f.DKIM), slotOf("dmarc", &f.DMARC),
 		slotOf("rdns", &f.RDNS), slotOf("lists", &f.Lists), slotOf("listings", &f.Listings), slotOf("smtp", &f.SMTP),
+		slotOf("submission", &f.Submission),
 	}
 }
 

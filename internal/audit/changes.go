@@ -87,6 +87,8 @@ func facets(f Facts) []facet {
 	for _, e := range f.SMTP {
 		out = append(out, endpointFacets(e)...)
 	}
+	out = appendKnown(out, f.Submission.STARTTLS, facet{area: AreaMX, subject: "domain", what: "SRV of _submission._tcp"}, srvWords)
+	out = appendKnown(out, f.Submission.TLS, facet{area: AreaMX, subject: "domain", what: "SRV of _submissions._tcp"}, srvWords)
 	return out
 }
 
@@ -191,6 +193,14 @@ func raws(rs []Raw) []string {
 	var w []string
 	for _, r := range rs {
 		w = append(w, r.String())
+	}
+	return w
+}
+
+func srvWords(rs []SRVRecord) []string {
+	var w []string
+	for _, r := range rs {
+		w = append(w, fmt.Sprintf("%d %d %d %s", r.Priority, r.Weight, r.Port, r.Target))
 	}
 	return w
 }

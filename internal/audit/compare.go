@@ -205,7 +205,7 @@ func Compare(prior Prior, now *Run, cat Catalogue) *Delta {
 	}
 	before, after, w := byKey(prior.Base.Findings), byKey(now.Findings), newWitness(prior, now)
 	for key := range union(before, after) {
-		if !slices.Contains(d.Areas, key.Rule.Area()) || onlyOneAsked(key, old, cur) || onlyOneReached(key, old, cur) {
+		if !slices.Contains(d.Areas, key.Rule.Area()) || onlyOneAsked(key, old, cur) || onlyOneReached(key, old, cur) || onlyOneLooked(key, prior.Base.Snapshot, now.Snapshot) {
 			continue
 		}
 		c := change(key, before[key], after[key], prior, now.Snapshot.Facts, cat)

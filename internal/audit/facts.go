@@ -23,6 +23,8 @@ type Facts struct {
 	Lists    []BlockList `json:"lists,omitempty"`    // by zone
 	Listings []Listing   `json:"listings,omitempty"` // by subject, zone
 	SMTP     []Endpoint  `json:"smtp,omitempty"`     // by host, address, port
+	// Submission are the records that name submission servers.
+	Submission Submission `json:"submission,omitzero"`
 }
 
 // Snapshot is everything that rules may look at.
@@ -66,6 +68,9 @@ const (
 	RoleImplicit Role = "implicit" // the domain itself, for want of MX records
 	RoleSender   Role = "sender"   // named by --sending-ip
 	RoleNamed    Role = "named"    // named on the command line
+	// RoleSubmission: named by an SRV record or by --submission, and by nothing
+	// else. A host that takes mail as well keeps the role that it has there.
+	RoleSubmission Role = "submission"
 )
 
 // Host is a name that mail for the domain may be handed to.
@@ -135,6 +140,9 @@ type Endpoint struct {
 	Hello Obs[Hello] `json:"hello,omitzero"`
 	// Helo is the reply to HELO, asked only where EHLO was refused.
 	Helo Obs[Hello] `json:"helo,omitzero"`
+	// Mail is the reply to MAIL before STARTTLS, asked with --try-mail alone.
+	// Seen: a message may be begun in clear text. Absent: not so (530).
+	Mail Obs[Nothing] `json:"mail,omitzero"`
 	// StartTLS: Seen is "in the EHLO reply"; Absent is "not offered", twice.
 	StartTLS Obs[Nothing] `json:"starttls,omitzero"`
 	// TLS is the finished handshake. Absent: declined or broken, twice.
@@ -248,9 +256,10 @@ type Certificate struct {
 	Issuer    Raw       `json:"issuer"`
 	Names     []Raw     `json:"names,omitempty"` // DNS names and addresses of subjectAltName, sorted
 	NameCount int       `json:"name_count"`
-	NotBefore time.Time `json:"not_before"` // UTC
-	NotAfter  time.Time `json:"not_after"`  // UTC
-	KeyType   string    `json:"key_type"`   // "RSA", "ECDSA", "Ed25519"
+	Services  []Raw     `json:"services,omitempty"` // SRV names of subjectAltName (RFC 4985): "_submission.example.org"; sorted, at most MaxNames
+	NotBefore time.Time `json:"not_before"`         // UTC
+	NotAfter  time.Time `json:"not_after"`          // UTC
+	KeyType   string    `json:"key_type"`           // "RSA", "ECDSA", "Ed25519"
 	KeyBits   int       `json:"key_bits"`
 	Signature string    `json:"signature"`             // "SHA256-RSA"
 	SHA256    string    `json:"sha256"`                // of the DER, hex
@@ -264,6 +273,9 @@ type Certificate struct {
 func (f Facts) Enumerated(subject string) bool {
 	records := f.MX.Records
 	if records.State == Unknown || records.State == NotTried && records.Why.Code != NotApplicable {
+		return false
+	}
+	if f.unseenSubmission(subject) {
 		return false
 	}
 	text, _, _ := strings.Cut(subject, " @ ") // an address on a block list

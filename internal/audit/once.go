@@ -1,6 +1,9 @@
 package audit
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // What SMTP shows is the word of one server at one moment. A name with several
 // addresses, a load balancer or a rate limit may answer otherwise the next
@@ -36,7 +39,7 @@ func newWitness(prior Prior, now *Run) witness {
 // weigh says of a change whether it was seen once, or is confirmed. v is the
 // verdict before. A subject that is gone was taken away in DNS.
 func (w witness) weigh(c *Change, v Verdict) {
-	if !w.apart || !c.Rule.Area().Connects() || c.Now == "" || c.Now == w.last[Key{c.Rule, c.Subject}] {
+	if !w.apart || !overSMTP(c.Rule) || c.Now == "" || c.Now == w.last[Key{c.Rule, c.Subject}] {
 		return
 	}
 	switch c.Class {
@@ -51,6 +54,11 @@ func (w witness) weigh(c *Change, v Verdict) {
 			c.Class = StillPassing
 		}
 	}
+}
+
+// overSMTP reports whether a rule judges what servers show.
+func overSMTP(id RuleID) bool {
+	return id.Area().Connects() && !strings.HasPrefix(string(id), "auth.srv-") // SRV records are published data
 }
 
 // weighFacts does the same for what servers say of themselves. A fact is not

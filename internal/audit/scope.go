@@ -47,6 +47,11 @@ type Scope struct {
 	Family Family `json:"family,omitempty"`
 	// SendingIPs are the addresses that the user says send mail for the domain.
 	SendingIPs []netip.Addr `json:"sending_ips,omitempty"`
+	// Submission are the hosts that the user says take mail from the domain's
+	// people, sorted.
+	Submission []DNSName `json:"submission,omitempty"`
+	// TryMail: MAIL was tried before STARTTLS at servers that the user named.
+	TryMail bool `json:"try_mail,omitempty"`
 	// AllowNets are special-purpose ranges that the user opened, for the
 	// address guard and for the rules alike.
 	AllowNets []netip.Prefix `json:"allow_nets,omitempty"`

@@ -1,6 +1,9 @@
 package audit
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Sidecar is what a run saw that changes by itself: times, TTLs, answering
 // servers, transcripts. The store keeps it for the newest run and for runs
@@ -9,7 +12,21 @@ type Sidecar struct {
 	Queries  []Query   `json:"queries,omitempty"`
 	Sessions []Session `json:"sessions,omitempty"`
 	Traffic  Traffic   `json:"traffic"`
+	// SeenAs are the addresses that servers say we came from, those that most
+	// say in front, at most MaxSeenAs. Behind NAT, and through a proxy, nobody
+	// else tells us.
+	SeenAs []SeenAs `json:"seen_as,omitempty"`
 }
+
+// SeenAs is an address that servers say we came from.
+type SeenAs struct {
+	Addr    netip.Addr `json:"addr"`
+	Servers int        `json:"servers"` // by address
+}
+
+// MaxSeenAs bounds the addresses that we are told: one for each family is what
+// there is, and servers may say what they like.
+const MaxSeenAs = 4
 
 // Traffic counts what a run did to others.
 type Traffic struct {
@@ -47,6 +64,9 @@ type Session struct {
 	Attempted bool      `json:"attempted,omitempty"`
 	Started   time.Time `json:"started"`
 	Lines     []Line    `json:"lines"`
+	// SeenAs is the address that the server says we came from, in its reply to
+	// EHLO; zero when it does not say.
+	SeenAs netip.Addr `json:"seen_as,omitzero"`
 	// Outcome says how the session ended, in a word or a sentence.
 	Outcome string `json:"outcome,omitempty"`
 	// Times of the steps that were taken, from the step before.

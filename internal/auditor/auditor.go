@@ -8,6 +8,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -242,9 +244,34 @@ func sidecar(w Work, got collect.Result) audit.Sidecar {
 		}
 	}
 	return audit.Sidecar{
-		Queries: w.Queries(), Sessions: got.Sessions,
+		Queries: w.Queries(), Sessions: got.Sessions, SeenAs: seenAs(got.Sessions),
 		Traffic: audit.Traffic{
 			Questions: w.Sent(), Connections: got.Connections, Hosts: len(hosts), Addresses: got.Addresses, Shared: got.Shared,
 		},
 	}
+}
+
+// seenAs counts the servers that say from which address we came. Many sessions
+// with one server are one witness.
+func seenAs(sessions []audit.Session) []audit.SeenAs {
+	witnesses := map[netip.Addr]map[string]bool{}
+	for _, s := range sessions {
+		if !s.SeenAs.IsValid() {
+			continue
+		}
+		if witnesses[s.SeenAs] == nil {
+			witnesses[s.SeenAs] = map[string]bool{}
+		}
+		// The address is the end of the subject; names are many for one server.
+		_, server, _ := strings.Cut(s.Endpoint, "[")
+		witnesses[s.SeenAs][server[:max(0, strings.LastIndexByte(server, ']'))]] = true
+	}
+	var out []audit.SeenAs
+	for addr, by := range witnesses {
+		out = append(out, audit.SeenAs{Addr: addr, Servers: len(by)})
+	}
+	slices.SortFunc(out, func(a, b audit.SeenAs) int {
+		return cmp.Or(cmp.Compare(b.Servers, a.Servers), a.Addr.Compare(b.Addr))
+	})
+	return out[:min(len(out), audit.MaxSeenAs)]
 }

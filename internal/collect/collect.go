@@ -54,6 +54,8 @@ type ListChecker interface {
 type Plan struct {
 	Domain audit.Domain
 	Scope  audit.Scope
+	// SRV: DNS is asked for the domain's submission servers.
+	SRV bool
 	// HELO is the name to give in EHLO; empty: find one (see Identity).
 	HELO string
 	// Named is what to connect to, and nothing else is looked at; nil: all that
@@ -112,16 +114,17 @@ type Result struct {
 
 // Collector collects the facts of one domain. It is used once.
 type Collector struct {
-	cfg    Config
-	plan   Plan
-	ready  chan struct{} // closed when our name is known and the prober is made
-	helo   string        // set before ready
-	prober Prober        // the same
-	mu     sync.Mutex    // guards what follows, never held while waiting
-	result Result
-	taken  map[netip.Addr]bool     // addresses that are being looked at for themselves
-	met    map[netip.Addr]bool     // addresses that were connected to for this run
-	theirs map[netip.AddrPort]bool // servers that were looked at for another run alone
+	cfg     Config
+	plan    Plan
+	ready   chan struct{} // closed when our name is known and the prober is made
+	helo    string        // set before ready
+	prober  Prober        // the same
+	mu      sync.Mutex    // guards what follows, never held while waiting
+	result  Result
+	taken   map[netip.Addr]bool     // addresses that are being looked at for themselves
+	offered map[string]bool         // endpoints of submission that are being looked at, by subject
+	met     map[netip.Addr]bool     // addresses that were connected to for this run
+	theirs  map[netip.AddrPort]bool // servers that were looked at for another run alone
 }
 
 // New makes a Collector for one plan.
@@ -131,7 +134,7 @@ func New(cfg Config, plan Plan) *Collector {
 	}
 	return &Collector{
 		cfg: cfg, plan: plan, ready: make(chan struct{}),
-		taken: map[netip.Addr]bool{}, met: map[netip.Addr]bool{}, theirs: map[netip.AddrPort]bool{},
+		taken: map[netip.Addr]bool{}, offered: map[string]bool{}, met: map[netip.Addr]bool{}, theirs: map[netip.AddrPort]bool{},
 	}
 }
 
@@ -144,6 +147,7 @@ func (c *Collector) Collect(ctx context.Context) Result {
 	}
 	switch n := c.plan.Named; {
 	case n != nil && n.MX:
+		c.noSubmission()
 		c.mail(ctx, &wg)
 	case n != nil:
 		c.named(ctx, &wg)
@@ -161,6 +165,7 @@ func (c *Collector) domain(ctx context.Context, wg *sync.WaitGroup) {
 		wg.Go(func() { c.about(ctx, ip, audit.RoleSender) })
 	}
 	c.senders(ctx, wg)
+	c.submission(ctx, wg)
 	c.mail(ctx, wg)
 }
 
@@ -313,9 +318,19 @@ func (c *Collector) take(a netip.Addr) bool {
 	return true
 }
 
+// addHost adds a host. One that takes mail for the domain and takes it from
+// its people as well is there once, as what it is for others.
 func (c *Collector) addHost(h audit.Host) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	same := slices.IndexFunc(c.result.Facts.Hosts, func(have audit.Host) bool { return have.Name == h.Name })
+	switch {
+	case same >= 0 && h.Role == audit.RoleSubmission && c.result.Facts.Hosts[same].Role != audit.RoleSubmission:
+		return
+	case same >= 0:
+		c.result.Facts.Hosts[same] = h
+		return
+	}
 	c.result.Facts.Hosts = append(c.result.Facts.Hosts, h)
 }
 

@@ -63,10 +63,16 @@ func notProbed(t smtp.Target, why string) audit.Endpoint {
 	}
 }
 
+// noSubmission says that submission servers are no question of this run.
+func (c *Collector) noSubmission() {
+	const why = "servers were named, and not a domain"
+	c.result.Facts.Submission = audit.Submission{STARTTLS: audit.NA[[]audit.SRVRecord](why), TLS: audit.NA[[]audit.SRVRecord](why)}
+}
+
 // target is where an address of a host is connected to.
 func (c *Collector) target(host audit.DNSName, a netip.Addr) smtp.Target {
 	if n := c.plan.Named; n != nil {
-		return smtp.Target{Host: host, Addr: a, Port: n.Port, Mode: n.Mode}
+		return smtp.Target{Host: host, Addr: a, Port: n.Port, Mode: n.Mode, TryMail: c.plan.Scope.TryMail}
 	}
 	return smtp.Target{Host: host, Addr: a, Port: PortSMTP}
 }
@@ -74,6 +80,7 @@ func (c *Collector) target(host audit.DNSName, a netip.Addr) smtp.Target {
 // named follows the one server that the user named.
 func (c *Collector) named(ctx context.Context, wg *sync.WaitGroup) {
 	const why = "one server was named, not a domain"
+	c.noSubmission()
 	c.result.Facts.MX = audit.MX{
 		Exists: audit.NA[audit.Nothing](why), Alias: audit.NA[[]audit.DNSName](why), Records: audit.NA[[]audit.MXRecord](why),
 	}

@@ -37,6 +37,7 @@ type place struct {
 	port uint16
 	mode audit.Mode
 	host audit.DNSName
+	mail bool // MAIL is tried
 }
 
 // probe is one look at a server, under way until done is closed.
@@ -65,7 +66,7 @@ func NewShared() *Shared {
 // A look lives on the ctx of the one who began it, who learns the part that was
 // seen when that ends; the others then look themselves.
 func (s *Shared) probe(ctx context.Context, prober Prober, t smtp.Target) (audit.Endpoint, []audit.Session, bool) {
-	at := place{addr: t.Addr, port: t.Port, mode: t.Mode}
+	at := place{addr: t.Addr, port: t.Port, mode: t.Mode, mail: t.TryMail}
 	for {
 		p, ours := s.join(at)
 		if ours {

@@ -39,8 +39,9 @@ func TestObservations(t *testing.T) {
 		"Facts.MX.Exists", "Facts.MX.Alias", "Facts.MX.Records",
 		"Facts.Hosts.0.Alias", "Facts.Hosts.0.A", "Facts.Hosts.0.AAAA",
 		"Facts.SPF.Records", "Facts.RDNS.0.Alias", "Facts.RDNS.0.PTR", "Facts.RDNS.0.Forward.0.Addrs",
-		"Facts.SMTP.0.Connect", "Facts.SMTP.0.Greeting", "Facts.SMTP.0.Hello", "Facts.SMTP.0.Helo", "Facts.SMTP.0.StartTLS",
+		"Facts.SMTP.0.Connect", "Facts.SMTP.0.Greeting", "Facts.SMTP.0.Hello", "Facts.SMTP.0.Helo", "Facts.SMTP.0.Mail", "Facts.SMTP.0.StartTLS",
 		"Facts.SMTP.0.TLS", "Facts.SMTP.0.TLS.Value.Trust", "Facts.SMTP.0.TLS.Value.NameMatch", "Facts.SMTP.0.HelloTLS",
+		"Facts.Submission.STARTTLS", "Facts.Submission.TLS",
 	}
 	if !slices.Equal(paths, want) {
 		t.Errorf("observations:\n%s\nwant:\n%s", strings.Join(paths, "\n"), strings.Join(want, "\n"))

@@ -28,7 +28,7 @@ type session struct {
 	conn   net.Conn // raw, or TLS over it
 	r      *bufio.Reader
 	name   string // of the server, for certificates when no name was asked for
-	silent bool   // nothing was said yet
+	silent bool   // the client has not been listened to yet
 }
 
 // serve plays a script on a connection. It begins when the client's ACK
@@ -100,14 +100,14 @@ func (s *session) say(text string) error {
 	return s.send(text + "\r\n")
 }
 
-// send writes bytes. A client that has spoken before the first of them broke
-// RFC 5321 section 4.3.1, and servers turn such clients away; not so on a
+// send writes bytes. A client that has spoken before the last of the greeting
+// broke RFC 5321 section 4.3.1, and servers turn such clients away; not so on a
 // connection that begins with TLS, where the client speaks first.
 func (s *session) send(text string) error {
 	if s.silent && s.conn == net.Conn(s.raw) && s.raw.in.pending() {
-		s.problem(0, "the client spoke before the greeting")
+		s.problem(0, "the client spoke before the greeting was complete")
+		s.silent = false // once is enough
 	}
-	s.silent = false
 	_, err := s.conn.Write([]byte(text))
 	return err
 }
@@ -141,6 +141,7 @@ func (s *session) drip(step Step) error {
 // command reads one line of the client. A line that is too long is recorded
 // and ends the session.
 func (s *session) command() (string, error) {
+	s.silent = false
 	line, err := s.r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
 		s.problem(0, "the client sent a line of more than %d bytes", maxCommand)

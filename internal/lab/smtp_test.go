@@ -152,7 +152,7 @@ func TestClientMistakes(t *testing.T) {
 		{"speaking first", "smtp", "192.0.2.13:25", func(t *testing.T, c net.Conn) {
 			send(t, c, "EHLO x")
 			reply(t, c)
-		}, "smtp.txtar: 192.0.2.13:25 connection #1: the client spoke before the greeting"},
+		}, "smtp.txtar: 192.0.2.13:25 connection #1: the client spoke before the greeting was complete"},
 		{"an endless line", "sample", "192.0.2.25:25", func(t *testing.T, c net.Conn) {
 			reply(t, c)
 			send(t, c, strings.Repeat("x", 5000))

@@ -37,6 +37,7 @@ type jsonRun struct {
 	Findings []jsonFinding  `json:"findings"`
 	Changes  *audit.Delta   `json:"changes,omitempty"`
 	Traffic  *audit.Traffic `json:"traffic,omitempty"`
+	SeenAs   []audit.SeenAs `json:"seen_as,omitempty"`
 }
 
 type jsonFacts struct {
@@ -171,6 +172,7 @@ func toJSON(e Entry) jsonRun {
 	if e.Delta != nil && e.Delta.Base != nil {
 		out.Changes = e.Delta
 	}
+	out.SeenAs = r.Sidecar.SeenAs
 	if r.Sidecar.Traffic != (audit.Traffic{}) {
 		out.Traffic = &r.Sidecar.Traffic
 	}

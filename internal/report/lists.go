@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,12 +108,15 @@ func DryRun(w io.Writer, d audit.Domain, scope audit.Scope, facts audit.Facts) e
 	}
 	connects := scope.Connects()
 	for _, h := range facts.Hosts {
+		ports := dryPorts(d, h, scope, facts)
 		for _, o := range []audit.Obs[[]netip.Addr]{h.A, h.AAAA} {
 			if o.State == audit.Unknown {
 				p.hang("  ", fmt.Sprintf("%s: %s", o.Via, o.Why.Text))
 			}
 			for _, a := range o.Value {
-				p.hang("  ", dryLine(h.Name, a, scope, connects))
+				for _, port := range ports {
+					p.hang("  ", dryLine(audit.EndpointSubject(h.Name, a, port), a, scope, connects))
+				}
 			}
 		}
 		if h.ALeftOut+h.AAAALeftOut > 0 {
@@ -126,11 +130,29 @@ func DryRun(w io.Writer, d audit.Domain, scope audit.Scope, facts audit.Facts) e
 	return p.err
 }
 
-func dryLine(host audit.DNSName, a netip.Addr, scope audit.Scope, connects bool) string {
-	subject := audit.EndpointSubject(host, a, 25)
+// dryPorts are those that a host would be connected to on.
+func dryPorts(d audit.Domain, h audit.Host, scope audit.Scope, facts audit.Facts) []uint16 {
+	var out []uint16
+	if h.Role != audit.RoleSubmission {
+		out = append(out, portSMTP)
+	}
+	var ports []uint16
+	for _, s := range facts.Submission.Servers(d) {
+		if s.Host == h.Name {
+			ports = s.Ports
+		}
+	}
+	if slices.Contains(scope.Submission, h.Name) {
+		ports = []uint16{portSubmission, portSubmissions}
+	}
+	slices.Sort(ports)
+	return append(out, ports...)
+}
+
+func dryLine(subject string, a netip.Addr, scope audit.Scope, connects bool) string {
 	what := scope.Special(a)
 	switch {
-	case !connects:
+	case !connects, !scope.Reaches(a):
 		return fmt.Sprintf("%s: would not be contacted", subject)
 	case what != "":
 		return fmt.Sprintf("%s: would not be contacted: %s", subject, what)

@@ -24,8 +24,26 @@ func traffic(run *audit.Run) string {
 	if t.Shared > 0 {
 		shared = fmt.Sprintf(" %s looked at for another domain of the same call, once for both.", verb(t.Shared, "more server was", "more servers were"))
 	}
-	return fmt.Sprintf("This run asked %s and opened %s to %s.%s It sent no mail, named no recipient and tried no password.",
-		plural(t.Questions, "DNS question"), plural(t.Connections, "connection"), plural(t.Addresses, "address"), shared)
+	began := ""
+	if run.Snapshot.Scope.TryMail {
+		began = " It tried to begin a message on port 587 and took it back (--try-mail)."
+	}
+	return fmt.Sprintf("This run asked %s and opened %s to %s.%s%s%s It sent no mail, named no recipient and tried no password.",
+		plural(t.Questions, "DNS question"), plural(t.Connections, "connection"), plural(t.Addresses, "address"), shared, seenAs(run), began)
+}
+
+// seenAs says from where servers say that a run came. One of them may err, or
+// sit behind a proxy of its own.
+func seenAs(run *audit.Run) string {
+	out := ""
+	for _, s := range run.Sidecar.SeenAs {
+		if s.Servers == 1 {
+			out += fmt.Sprintf(" 1 server says that it came from %s.", s.Addr)
+		} else {
+			out += fmt.Sprintf(" It was seen to come from %s, as %d servers say.", s.Addr, s.Servers)
+		}
+	}
+	return out
 }
 
 // verb is a number and what goes with it.
@@ -58,7 +76,7 @@ func proves(run *audit.Run) []string {
 	if len(dns) > 0 {
 		out = append(out, "what DNS answered about "+enumerated(dns))
 	}
-	t := tallyOf(run.Snapshot.Facts.SMTP)
+	t := tallyOf(mailEndpoints(run))
 	if t.up > 0 {
 		does := "welcome"
 		if t.up == 1 {
@@ -73,10 +91,14 @@ func proves(run *audit.Run) []string {
 		out = append(out, fmt.Sprintf("that %s refused connections from here, twice", plural(t.refusing, "address")))
 	}
 	secure := 0
-	for _, e := range run.Snapshot.Facts.SMTP {
+	for _, e := range mailEndpoints(run) {
 		if e.TLS.State == audit.Seen {
 			secure++
 		}
+	}
+	handedIn := tallyOf(submissionEndpoints(run))
+	if handedIn.up > 0 {
+		out = append(out, fmt.Sprintf("that %s of submission greeted with 220", plural(handedIn.up, "port")))
 	}
 	if secure > 0 {
 		out = append(out, fmt.Sprintf("that TLS can be spoken with %s", plural(secure, "address")))

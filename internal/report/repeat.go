@@ -19,6 +19,7 @@ func repeats(run *audit.Run) []Repeat {
 	for _, h := range f.Hosts {
 		hosts = again(again(hosts, h.A), h.AAAA)
 	}
+	hosts = again(again(hosts, f.Submission.STARTTLS), f.Submission.TLS)
 	senders = again(senders, f.SPF.Records)
 	for _, d := range f.DKIM {
 		senders = again(senders, d.Records)

@@ -13,7 +13,7 @@ import (
 // comment of smtp has them).
 func (v view) steps() []Step {
 	if v.e.Connect.State != audit.Seen {
-		return v.judged([]Step{v.connectStep()})
+		return append(v.dnsStep(), v.judged([]Step{v.connectStep()})...)
 	}
 	list := []Step{v.connectStep(), v.greetingStep(), v.helloStep(), v.upgradeStep(), v.certificateStep(), v.versionStep()}
 	if v.e.Mode == audit.ModeTLS {
@@ -23,7 +23,7 @@ func (v view) steps() []Step {
 	if len(v.sessions) > 0 {
 		list = append(list, v.closedStep())
 	}
-	return list
+	return append(v.dnsStep(), list...)
 }
 
 // shortened says once, behind the step that ended the dialogue, what all the
@@ -70,6 +70,7 @@ func (v view) judged(list []Step) []Step {
 
 // The names of the steps.
 const (
+	stepDNS        = "DNS"
 	stepConnect    = "connect"
 	stepGreeting   = "greeting"
 	stepEHLO       = "EHLO"
@@ -272,52 +273,6 @@ func (v view) versionStep() Step {
 		return ours(t.Version + " chosen; others were not tried")
 	})
 	return s.without(v.e.TLS.State == audit.Absent, "TLS does not come up")
-}
-
-// authStep is what logins are offered, before TLS and inside it.
-func (v view) authStep() Step {
-	s := Step{Name: stepAUTH, Status: StepOK}
-	before, inside := v.e.Hello, v.e.HelloTLS
-	if v.e.Mode != audit.ModeTLS {
-		s.Seen = append(s.Seen, mechanismCell("before TLS: ", before))
-	}
-	if inside.State == audit.Seen || inside.State == audit.Unknown {
-		s.Seen = append(s.Seen, mechanismCell("inside TLS: ", inside))
-	}
-	if before.State != audit.Seen && inside.State != audit.Seen {
-		one := stepFor(stepAUTH, before, "", helloCell)
-		if v.e.Mode == audit.ModeTLS {
-			one = stepFor(stepAUTH, inside, "", helloCell)
-		}
-		return one.without(one.Status == StepAbsent, "there is no login without EHLO")
-	}
-	s.Seen = append(s.Seen, ours("a login was not tried"))
-	return s
-}
-
-func mechanismCell(lead string, o audit.Obs[audit.Hello]) Cell {
-	switch o.State {
-	case audit.Seen:
-		list := mechanisms(o.Value)
-		if len(list) == 0 {
-			return ours(lead + "none")
-		}
-		return ours(lead + strings.Join(list, " "))
-	case audit.Absent:
-		return Cell{CellNone, []string{lead + "EHLO is refused"}}
-	}
-	return Cell{CellDark, []string{lead + "not known"}}
-}
-
-// mechanisms are the logins that a reply to EHLO offers (RFC 4954 section 3).
-func mechanisms(h audit.Hello) []string {
-	var out []string
-	for _, k := range h.Keywords {
-		if k.Name == "AUTH" {
-			out = append(out, strings.Fields(k.Params.String())...)
-		}
-	}
-	return out
 }
 
 // extensionsStep is what else EHLO lists, and what of it only before TLS or

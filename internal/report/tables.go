@@ -28,6 +28,9 @@ func tables(run *audit.Run) []Table {
 	if len(f.Hosts) > 0 {
 		out = append(out, hostTable(f.Hosts))
 	}
+	if srv, asked := submissionTable(run); asked {
+		out = append(out, srv)
+	}
 	out = append(out, senderTables(domain, f)...)
 	if len(f.RDNS) > 0 {
 		out = append(out, reverseTable(f.RDNS))
@@ -104,6 +107,9 @@ func hostTable(hosts []audit.Host) Table {
 	t := Table{Title: "Mail hosts", Head: []string{"Host", "IPv4", "IPv6"}}
 	for _, h := range hosts {
 		name := theirs(h.Name.String())
+		if h.Role == audit.RoleSubmission {
+			name.Lines = append(name.Lines, "(submission)")
+		}
 		if h.Alias.State == audit.Seen {
 			name.Lines = append(name.Lines, "CNAME "+chain(h.Alias.Value))
 		}

@@ -30,7 +30,7 @@ func headline(run *audit.Run, m Model) []string {
 	if len(run.Findings) == 0 {
 		return []string{"Nothing was judged."}
 	}
-	out := []string{routeSentence(run)}
+	out := notEmpty(routeSentence(run), submissionSentence(run))
 	if m.Passed+len(m.Fails)+len(m.Notes) == 0 && m.Unseen > 0 {
 		return append(out, "Nothing could be seen, so nothing is judged: this is neither good nor bad.")
 	}
@@ -46,13 +46,13 @@ func headline(run *audit.Run, m Model) []string {
 	default:
 		out = append(out, "No fault was found in what could be seen.")
 	}
-	if slices.ContainsFunc(run.Snapshot.Facts.Hosts, func(h audit.Host) bool {
+	if slices.ContainsFunc(mailHosts(run.Snapshot.Facts), func(h audit.Host) bool {
 		return h.A.State == audit.Unknown || h.AAAA.State == audit.Unknown
 	}) {
 		out = append(out, "Not all addresses of its mail hosts are known.")
 	}
 	leftOut := 0
-	for _, h := range run.Snapshot.Facts.Hosts {
+	for _, h := range mailHosts(run.Snapshot.Facts) {
 		leftOut += h.ALeftOut + h.AAAALeftOut
 	}
 	if leftOut > 0 {
@@ -101,8 +101,8 @@ func routeSentence(run *audit.Run) string {
 
 // serverSentence says how the mail servers received us.
 func serverSentence(run *audit.Run) string {
-	t, scope := tallyOf(run.Snapshot.Facts.SMTP), run.Snapshot.Scope
-	hosts := plural(len(run.Snapshot.Facts.Hosts), "host")
+	t, scope := tallyOf(mailEndpoints(run)), run.Snapshot.Scope
+	hosts := plural(len(mailHosts(run.Snapshot.Facts)), "host")
 	switch {
 	case t.tried == 0 && !scope.Passive && scope.Has(audit.AreaSMTP):
 		return fmt.Sprintf("Mail for %s goes to %s; there was nothing to connect to.", run.Target, hosts)

@@ -197,7 +197,7 @@ func judgeImplicit(s *audit.Snapshot, r *Report) {
 func implicitFix(s *audit.Snapshot) audit.Fix {
 	domain := s.Domain.Name().FQDN()
 	for _, e := range s.Facts.SMTP {
-		if e.Host == s.Domain.Name() && e.Connect.State == audit.Absent {
+		if e.Host == s.Domain.Name() && e.Port == portMX && e.Connect.State == audit.Absent {
 			return audit.Fix{Summary: "say that the domain takes no mail, or name the host that does", Steps: []string{
 				"if the domain takes no mail: publish " + domain + " MX 0 . (RFC 7505)",
 				"else publish an MX record with the name of the host that takes it",

@@ -55,6 +55,11 @@ func (r *Report) NA(subject, why string) {
 	r.add(audit.Finding{Subject: subject, Status: audit.NAStatus, Detail: why})
 }
 
+// said reports whether there is a verdict on a subject already.
+func (r *Report) said(subject string) bool {
+	return slices.ContainsFunc(r.findings, func(f audit.Finding) bool { return f.Subject == subject })
+}
+
 // add keeps a finding. Two verdicts on one subject are a bug of the rule: the
 // key of a finding must be unique.
 func (r *Report) add(f audit.Finding) {

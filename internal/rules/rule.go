@@ -82,7 +82,7 @@ func of(area audit.Area) []Rule {
 	case audit.AreaTLS:
 		return tlsRules()
 	case audit.AreaAUTH:
-		return authRules()
+		return append(authRules(), submissionRules()...)
 	}
 	return nil
 }

@@ -106,6 +106,9 @@ func judgeReachable(s *audit.Snapshot, r *Report) {
 		}
 	})
 	for _, e := range refused {
+		if otherDoor(s, r, e) {
+			continue
+		}
 		if !wayOut(s, e) {
 			r.Unknown(e.Subject(), audit.Reason{Code: audit.EgressBlock,
 				Text: "the connection was refused, and nothing else was reached from here: a firewall on our side would look the same"},
@@ -138,14 +141,15 @@ func deadSeverity(s *audit.Snapshot, dead audit.Endpoint) audit.Severity {
 
 // wayOut reports whether this run proved that connections like this one leave
 // our network: another one of the same family and port was made. A refusal
-// without that may come from a firewall on our side. Who named one server
-// asked about the way to it as well.
+// without that may come from a firewall on our side. What is said of 25 goes for
+// the ports of submission as well: it is the one that networks like to shut. Who
+// named one server asked about the way to it as well.
 func wayOut(s *audit.Snapshot, refused audit.Endpoint) bool {
 	if oneServer(s) {
 		return true
 	}
 	for _, e := range s.Facts.SMTP {
-		if e.Connect.State == audit.Seen && e.Port == refused.Port && e.Addr.Is4() == refused.Addr.Is4() {
+		if e.Connect.State == audit.Seen && (e.Port == refused.Port || submission(refused)) && e.Addr.Is4() == refused.Addr.Is4() {
 			return true
 		}
 	}

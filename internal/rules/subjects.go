@@ -68,19 +68,29 @@ func mailHosts(s *audit.Snapshot, r *Report, judge func(h audit.Host)) {
 	}
 }
 
-// endpoints calls judge for every SMTP endpoint of the domain, and says
-// "unknown" for hosts of which some address is not known.
+// endpoints calls judge for every SMTP endpoint of the domain, those of its
+// submission servers included, and says "unknown" for hosts of which some
+// address is not known.
 func endpoints(s *audit.Snapshot, r *Report, judge func(e audit.Endpoint)) {
-	mailHosts(s, r, func(h audit.Host) {
+	all := func(h audit.Host) {
 		mine := endpointsOf(s, h)
 		for _, e := range mine {
 			judge(e)
+		}
+		if r.said(h.Name.String()) { // of the domain, which hands its mail in to itself
+			return
 		}
 		complete := Gather(addrsOf(h)...).Complete(r, h.Name.String())
 		if complete && len(mine) == 0 {
 			r.NA(h.Name.String(), "the host has no address")
 		}
-	})
+	}
+	mailHosts(s, r, all)
+	for _, h := range s.Facts.Hosts {
+		if h.Role == audit.RoleSubmission {
+			all(h)
+		}
+	}
 }
 
 // reverses calls judge for every address whose reverse DNS matters, and says
@@ -104,6 +114,9 @@ func reverses(s *audit.Snapshot, r *Report, judge func(rv audit.Reverse)) {
 func addressesKnown(s *audit.Snapshot, r *Report) bool {
 	complete := true
 	for _, h := range s.Facts.Hosts {
+		if h.Role == audit.RoleSubmission {
+			continue // its addresses send and take no mail of other servers
+		}
 		if isAddress(string(h.Name)) {
 			continue // an MX record with an address in place of a name: not a host that could have others
 		}
@@ -123,6 +136,9 @@ func hostsWith(s *audit.Snapshot, addr netip.Addr) ([]audit.DNSName, bool) {
 	var out []audit.DNSName
 	all := true
 	for _, h := range s.Facts.Hosts {
+		if h.Role == audit.RoleSubmission {
+			continue
+		}
 		all = all && h.ALeftOut+h.AAAALeftOut == 0
 		for _, set := range Gather(addrsOf(h)...).Values {
 			if slices.Contains(set, addr) {

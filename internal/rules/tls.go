@@ -287,6 +287,14 @@ func judgeCertName(s *audit.Snapshot, r *Report) {
 		case isAddress(string(e.Host)):
 			r.NA(e.Subject(), "an address was named: the name under which its users know the server is not known")
 		default:
+			certified, ok := certifiesDomain(s, r, e, c)
+			switch {
+			case !ok:
+				return
+			case certified:
+				r.Pass(e.Subject(), fmt.Sprintf("the certificate names %s, whose SRV record leads here", s.Domain), evidence)
+				return
+			}
 			r.Fail(e.Subject(), Fault{
 				Severity: byPort(e, audit.Info, audit.High),
 				Detail:   fmt.Sprintf("the certificate does not name %s", e.Host),

@@ -42,6 +42,8 @@ func good(t *testing.T) *audit.Snapshot {
 	}
 	f.RDNS = append(f.RDNS, goodReverse(netip.MustParseAddr("8.8.4.4"), "out.example.org", audit.RoleSender))
 	goodSenders(f)
+	f.Submission.STARTTLS = audit.None[[]audit.SRVRecord](audit.NXDomain, "no such name", "dig SRV _submission._tcp.example.org")
+	f.Submission.TLS = audit.None[[]audit.SRVRecord](audit.NXDomain, "no such name", "dig SRV _submissions._tcp.example.org")
 	f.Canonical()
 	return s
 }

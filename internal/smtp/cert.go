@@ -160,6 +160,7 @@ func certificate(c *x509.Certificate) audit.Certificate {
 		out.Names = append(out.Names, audit.Raw(ip.String()))
 	}
 	slices.Sort(out.Names)
+	out.Services = serviceNames(c)
 	out.Names = slices.Clip(out.Names[:min(len(out.Names), audit.MaxNames)])
 	if c.PublicKeyAlgorithm != x509.UnknownPublicKeyAlgorithm {
 		out.KeyType = c.PublicKeyAlgorithm.String()

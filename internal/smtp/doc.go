@@ -45,7 +45,8 @@
 // one that just closes may not want us.
 //
 // EHLO, HELO, STARTTLS and QUIT are all that is ever sent: no MAIL, no AUTH,
-// no padding, no pipelining.
+// no padding, no pipelining. The one exception is asked for by name: see
+// [Target].TryMail.
 //
 // The first digit of a code tells success (2), a wish for more (3), a
 // temporary failure (4) and a lasting one (5). A 4xx says nothing about the

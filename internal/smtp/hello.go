@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -51,6 +52,24 @@ func newHello(rp reply, ours string, stable *audit.Stabilizer) audit.Hello {
 		h.Keywords = append(h.Keywords, k)
 	}
 	return h
+}
+
+// seenAs is the address that a server says we came from: many end the first
+// line of the reply with it ("250-mx.example.org Hello probe.example.net
+// [203.0.113.9]"). Behind NAT that is the only way to learn it. The name that we
+// gave may be an address, and the server may name its own: neither is it.
+func seenAs(rp reply, ours string, server netip.Addr) netip.Addr {
+	_, rest := cutWord(rp.text(0))
+	text := strings.ReplaceAll(string(rest.Clip(maxGreetingText)), ours, " ")
+	for _, word := range strings.Fields(text) {
+		word = strings.Trim(word, "[]()<>,;.!\"'")
+		word = strings.TrimPrefix(strings.TrimPrefix(word, "IPv6:"), "ip=")
+		addr, err := netip.ParseAddr(word)
+		if err == nil && addr.Zone() == "" && addr.Unmap() != server.Unmap() && !addr.IsUnspecified() {
+			return addr.Unmap()
+		}
+	}
+	return netip.Addr{}
 }
 
 // parseKeyword reads one line of an EHLO reply:

@@ -24,7 +24,8 @@ type look struct {
 
 	greeting audit.Greeting
 	hello    audit.Hello
-	helo     audit.Obs[audit.Hello] // made only where EHLO was refused
+	helo     audit.Obs[audit.Hello]   // made only where EHLO was refused
+	mail     audit.Obs[audit.Nothing] // made only where it was wanted
 	tls      audit.TLS
 	helloTLS audit.Hello
 
@@ -107,6 +108,7 @@ func (l look) endpoint(t Target) audit.Endpoint {
 		Greeting: observe(l, stepGreeting, l.greeting, talk),
 		Hello:    observe(l, stepHello, l.hello, plain),
 		Helo:     l.replyToHELO(plain),
+		Mail:     l.replyToMAIL(plain),
 		StartTLS: observe(l, stepStartTLS, audit.Nothing{}, plain),
 		TLS:      observe(l, stepTLS, l.tls, secure),
 		HelloTLS: observe(l, stepHelloTLS, l.helloTLS, secure),
@@ -128,6 +130,21 @@ func (l look) replyToHELO(via string) audit.Obs[audit.Hello] {
 		return audit.NA[audit.Hello]("EHLO was accepted")
 	}
 	return after[audit.Hello](l, via)
+}
+
+// replyToMAIL is the observation of MAIL before STARTTLS; none where nobody
+// wanted it.
+func (l look) replyToMAIL(via string) audit.Obs[audit.Nothing] {
+	at := place(l.line, stepMail)
+	switch {
+	case at < 0:
+		return audit.Obs[audit.Nothing]{}
+	case l.mail.State != audit.NotTried:
+		out := l.mail
+		out.Via = via
+		return out
+	}
+	return observe(l, stepMail, audit.Nothing{}, via)
 }
 
 // commands are the ways to repeat by hand what was seen in clear and inside

@@ -675,9 +675,9 @@ func TestSteps(t *testing.T) {
 		audit.ModeTLS:      {connect, secure, greeting, inside},
 	} {
 		var got []string
-		for i, a := range acts(mode) {
+		for i, a := range acts(Target{Mode: mode}) {
 			got = append(got, a.step.String())
-			if place(acts(mode), a.step) != i {
+			if place(acts(Target{Mode: mode}), a.step) != i {
 				t.Errorf("mode %q: %s is not at %d", mode, a.step, i)
 			}
 		}

@@ -43,7 +43,7 @@ func (p *Prober) look(ctx context.Context, t Target, n int, classic bool) (look,
 	s.rec = audit.Session{
 		Endpoint: audit.EndpointSubject(t.Host, t.Addr, t.Port), N: n, Started: now.UTC(),
 	}
-	s.look.line = acts(t.Mode)
+	s.look.line = acts(t)
 	s.run()
 	s.rec.Outcome = s.look.why.Text
 	if s.look.complete() {
@@ -178,13 +178,22 @@ func (s *session) introduce(ehlo, helo string, lasted *time.Duration, hello *aud
 		s.look.again = why.Code == audit.Reset
 		return false
 	case rp.code == 250:
-		*hello = newHello(rp, s.p.cfg.HELO, s.stable)
+		*hello = s.hello(rp)
 		return true
 	case rp.class() == 5:
 		return s.helo(rp.code, ehlo, helo)
 	}
 	why = s.misfit(rp, ehlo)
 	return s.fail(dark, why.Code, why.Text)
+}
+
+// hello reads a reply to EHLO or HELO, and in it where we are seen from.
+func (s *session) hello(rp reply) audit.Hello {
+	seen := seenAs(rp, s.p.cfg.HELO, s.t.Addr)
+	if seen.IsValid() {
+		s.rec.SeenAs = seen
+	}
+	return newHello(rp, s.p.cfg.HELO, s.stable.With(seen))
 }
 
 // helo tries the older command after a 5xx to EHLO. 500 and 502 say that EHLO
@@ -266,7 +275,7 @@ func (s *session) ehloAgain() bool {
 	case !ok:
 		return s.fail(dark, why.Code, why.Text)
 	case rp.code == 250:
-		s.look.helloTLS = newHello(rp, s.p.cfg.HELO, s.stable)
+		s.look.helloTLS = s.hello(rp)
 		return true
 	case unknownCommand(rp.code) || rp.code == 503: // 503: it has not forgotten the first EHLO
 		return s.fail(negative, audit.Declined, "the server refuses EHLO inside TLS (5xx)")

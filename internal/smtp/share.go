@@ -9,7 +9,7 @@ import (
 // Unobserved is the Endpoint of a target that was not connected to, for a
 // reason that holds for every step.
 func Unobserved(t Target, why audit.Reason) audit.Endpoint {
-	return look{line: acts(t.Mode), how: shut, why: why}.endpoint(t)
+	return look{line: acts(t), how: shut, why: why}.endpoint(t)
 }
 
 // As tells what an endpoint that was observed under one name is under
@@ -40,7 +40,7 @@ func As(e audit.Endpoint, t Target) (audit.Endpoint, bool) {
 	_, was := commands(before)
 	_, is := commands(after)
 	e.Host = t.Host
-	for _, via := range []*string{&e.Connect.Via, &e.Greeting.Via, &e.Hello.Via, &e.Helo.Via, &e.StartTLS.Via, &e.TLS.Via, &e.HelloTLS.Via} {
+	for _, via := range []*string{&e.Connect.Via, &e.Greeting.Via, &e.Hello.Via, &e.Helo.Via, &e.Mail.Via, &e.StartTLS.Via, &e.TLS.Via, &e.HelloTLS.Via} {
 		if *via == was {
 			*via = is
 		}

@@ -93,6 +93,10 @@ type Target struct {
 	// Mode is how TLS is to come in. Empty: ModeSTARTTLS, and left empty in the
 	// Endpoint. With a mode that audit does not have nothing is asked.
 	Mode audit.Mode
+	// TryMail sends MAIL FROM:<> before STARTTLS, and RSET where it was taken: by
+	// that a submission server shows whether it insists on TLS. Only in mode
+	// starttls, and only to servers whose owner is known to want it.
+	TryMail bool
 	// Turn waits until a connection may be made, or until ctx ends, and returns
 	// what gives the turn back once the conversation is over. It is asked before
 	// each connection: no turn is held between two. nil: at any time.
@@ -106,7 +110,7 @@ type Target struct {
 // unknown. The replies to QUIT are not waited for: see Drain.
 func (p *Prober) Probe(ctx context.Context, t Target) (audit.Endpoint, []audit.Session) {
 	if text := p.objection(t); text != "" {
-		l := look{line: acts(t.Mode), how: shut, why: audit.Reason{Code: audit.LocalError, Text: text}}
+		l := look{line: acts(t), how: shut, why: audit.Reason{Code: audit.LocalError, Text: text}}
 		return l.endpoint(t), nil
 	}
 	l, s := p.look(ctx, t, 1, false)
@@ -114,7 +118,9 @@ func (p *Prober) Probe(ctx context.Context, t Target) (audit.Endpoint, []audit.S
 	if l.again && pause(ctx, p.cfg.Limits.ConfirmAfter) {
 		second, s := p.look(ctx, t, 2, l.shrink)
 		sessions = append(sessions, s)
-		return merge(l, second).endpoint(t), sessions
+		both := merge(l, second)
+		both.mail = l.mail // asked on the first connection alone
+		return both.endpoint(t), sessions
 	}
 	if l.refusal() {
 		l = l.doubt(audit.Once)

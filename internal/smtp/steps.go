@@ -14,6 +14,7 @@ const (
 	stepGreeting
 	stepHello
 	stepStartTLS // is it offered
+	stepMail     // is a message begun without it; asked only where that is wanted
 	stepTLS      // the handshake, and the command before it where there is one
 	stepHelloTLS
 )
@@ -29,6 +30,8 @@ func (s step) String() string {
 		return "the reply to EHLO"
 	case stepStartTLS:
 		return "whether STARTTLS is offered"
+	case stepMail:
+		return "the reply to MAIL"
 	case stepTLS:
 		return "whether TLS comes up"
 	}
@@ -42,9 +45,9 @@ type act struct {
 	play func(*session) bool
 }
 
-// acts is the dialogue of a mode, in its order.
-func acts(mode audit.Mode) []act {
-	switch mode {
+// acts is the dialogue with a target in its mode, in its order.
+func acts(t Target) []act {
+	switch t.Mode {
 	case audit.ModePlain:
 		return []act{
 			{stepConnect, (*session).connect},
@@ -60,7 +63,7 @@ func acts(mode audit.Mode) []act {
 			{stepHelloTLS, (*session).ehloInside},
 		}
 	}
-	return []act{
+	line := []act{
 		{stepConnect, (*session).connect},
 		{stepGreeting, (*session).greet},
 		{stepHello, (*session).ehlo},
@@ -68,6 +71,10 @@ func acts(mode audit.Mode) []act {
 		{stepTLS, (*session).upgrade},
 		{stepHelloTLS, (*session).ehloAgain},
 	}
+	if t.TryMail {
+		line = slices.Insert(line, place(line, stepTLS), act{stepMail, (*session).tryMail})
+	}
+	return line
 }
 
 // place is the index of a step in a dialogue; negative: it is not part of it.
