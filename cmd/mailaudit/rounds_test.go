@@ -98,6 +98,15 @@ func costs() []struct {
 		// The same where the names differ and the network is one (192.0.2.0/24).
 		{name: "two MX hosts of one network", zone: zoneMX4 + "example.org. MX 20 mx.example.net.\nmx.example.net. A 192.0.2.26\n26.2.0.192.in-addr.arpa. PTR mx.example.net.\n",
 			server: server4 + "-- server 192.0.2.26:25 mx.example.net --\n", want: cost{trips: 14}},
+		// A submission server is found beside the MX, by its SRV record: SRV,
+		// address, connect, TLS, greeting, EHLO are 6 beside 8.
+		{name: "a submission server of another operator", header: "areas mx rdns smtp tls auth",
+			zone:   zoneMX4 + "_submissions._tcp.example.org. SRV 0 1 465 mail.example.net.\nmail.example.net. A 198.51.100.25\n",
+			server: server4 + "-- smtp 198.51.100.25:465 --\n!starttls cert=good\nS: 220 mail.example.net ESMTP\nC: EHLO *\nS: 250 mail.example.net\n", want: cost{trips: 8}},
+		// Of the same operator it waits: 2 + 6 + 4, whichever goes first.
+		{name: "a submission server of the same operator", header: "areas mx rdns smtp tls auth",
+			zone:   zoneMX4 + "_submissions._tcp.example.org. SRV 0 1 465 mail.example.org.\nmail.example.org. A 198.51.100.25\n",
+			server: server4 + "-- smtp 198.51.100.25:465 --\n!starttls cert=good\nS: 220 mail.example.org ESMTP\nC: EHLO *\nS: 250 mail.example.org\n", want: cost{trips: 12}},
 		// 2 to the addresses, then the two addresses of one host one after
 		// another, from connect to EHLO inside TLS: 2 + 6 + 6. The reply to QUIT
 		// is not waited for, and the spacing is per address.

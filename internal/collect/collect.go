@@ -7,9 +7,9 @@
 //	MX -> address -> connect -> greeting -> EHLO -> STARTTLS -> TLS -> EHLO
 //
 // that is, eight round trips; everything else (the other family, reverse DNS,
-// our own name for EHLO) runs beside it. Politeness makes exceptions: the
-// addresses of one host are tried one after another, and a negative answer is
-// looked at a second time after a pause.
+// submission servers by their SRV records, our own name for EHLO) runs beside it.
+// Politeness makes exceptions: the servers of one operator are tried one after
+// another, and a negative answer is looked at a second time after a pause.
 //
 // The package judges nothing and fails at nothing: whatever could not be seen
 // is an observation that says so. When the time of the audit is over, or the

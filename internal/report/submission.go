@@ -43,9 +43,9 @@ func submissionSentence(run *audit.Run) string {
 	case t.tried == 0:
 		return ""
 	case t.up == t.tried:
-		return fmt.Sprintf("Its submission servers answer, at all %s tried.", plural(t.tried, "port"))
+		return fmt.Sprintf("Its submission servers answer, on %s.", plural(t.tried, "port"))
 	}
-	return fmt.Sprintf("Its submission servers answer at %d of %s tried; %s.", t.up, plural(t.tried, "port"), t.rest())
+	return fmt.Sprintf("Its submission servers answer on %d of %s; %s.", t.up, plural(t.tried, "port"), t.rest())
 }
 
 // submissionTable is what DNS says of submission servers; ok is false where it

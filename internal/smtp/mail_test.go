@@ -182,3 +182,22 @@ func TestServiceNames(t *testing.T) {
 		t.Errorf("%d names are kept", len(got))
 	}
 }
+
+// FuzzServiceNames reads subjectAltName extensions that crypto/x509 need not
+// have seen.
+func FuzzServiceNames(f *testing.F) {
+	f.Add([]byte{0x30, 0x00})
+	f.Add([]byte{0x30, 0x06, 0xa0, 0x04, 0x06, 0x02, 0x2a, 0x03})
+	f.Add([]byte{0x30, 0x03, 0x82, 0x01, 'x'})
+	f.Fuzz(func(t *testing.T, ext []byte) {
+		got := serviceNames(&x509.Certificate{Extensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: ext}}})
+		if len(got) > audit.MaxNames {
+			t.Errorf("%d names", len(got))
+		}
+		for _, n := range got {
+			if len(n) > maxDN {
+				t.Errorf("a name of %d octets", len(n))
+			}
+		}
+	})
+}
