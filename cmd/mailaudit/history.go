@@ -90,6 +90,16 @@ type jsonInfo struct {
 	Fails    map[audit.Severity]int `json:"fails"`
 	Unknown  int                    `json:"unknown"`
 	Coverage int                    `json:"coverage"`
+	Score    *audit.Score           `json:"score,omitempty"` // absent when it has not finished
+}
+
+// domainScore is the score of a run, unless it is about one server: that is no
+// grade of a domain.
+func domainScore(i store.Info) audit.Score {
+	if i.Kind == audit.KindSMTP {
+		return audit.Score{}
+	}
+	return i.Score
 }
 
 func (p *program) runs(c *cli.Context) error {
@@ -131,7 +141,7 @@ func (p *program) runs(c *cli.Context) error {
 	for _, i := range infos {
 		lines = append(lines, report.RunLine{
 			ID: i.ID, State: i.State, Target: i.Target, Vantage: i.Vantage, Started: i.Started, Tag: i.Tag,
-			Changed: i.Changed, Fails: i.Fails, Unknown: i.Unknown, Coverage: i.Coverage, Judged: i.Judged,
+			Changed: i.Changed, Fails: i.Fails, Unknown: i.Unknown, Coverage: i.Coverage, Judged: i.Judged, Score: domainScore(i),
 		})
 	}
 	return p.wrote(report.Runs(p.out, lines, color))
@@ -140,11 +150,15 @@ func (p *program) runs(c *cli.Context) error {
 func listJSON(p *program, infos []store.Info) error {
 	out := jsonList{Schema: report.Schema, Runs: []jsonInfo{}}
 	for _, i := range infos {
-		out.Runs = append(out.Runs, jsonInfo{
+		line := jsonInfo{
 			ID: i.ID, UID: i.UID, Kind: i.Kind, State: i.State, Target: i.Target, Vantage: i.Vantage,
 			Started: i.Started.Format("2006-01-02T15:04:05.000Z"), Tag: i.Tag, Changed: i.Changed,
 			Fails: i.Fails, Unknown: i.Unknown, Coverage: i.Coverage,
-		})
+		}
+		if i.Score.Axes != nil {
+			line.Score = &i.Score
+		}
+		out.Runs = append(out.Runs, line)
 	}
 	enc := json.NewEncoder(p.out)
 	enc.SetIndent("", "  ")

@@ -102,8 +102,9 @@ func playStory(t *testing.T, w *lab.World, env map[string]string) {
 }
 
 // checkLaws holds the runs that were stored since one to what holds for all
-// runs: judging the stored snapshot again says the same, and darkening any
-// observation of it turns no verdict round. It returns the newest run.
+// runs: judging and scoring the stored snapshot again says the same, darkening
+// any observation of it turns no verdict round, and the score keeps its laws. It
+// returns the newest run.
 func checkLaws(t *testing.T, w *lab.World, r lab.Run, path string, since int64) int64 {
 	t.Helper()
 	newer := since
@@ -119,7 +120,15 @@ func checkLaws(t *testing.T, w *lab.World, r lab.Run, path string, since int64) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, b := range broken {
+		score := func(f []audit.Finding) audit.Score { return rules.Score(run.Kind, run.Snapshot.Scope, f) }
+		if d := cmp.Diff(run.Score, score(run.Findings)); d != "" {
+			t.Errorf("%s:%d: scoring run %d again says something else (-stored +again):\n%s", w.Name, r.Line, run.ID, d)
+		}
+		unlawful, err := lab.CheckScore(&run.Snapshot, rules.Evaluate, score)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range append(broken, unlawful...) {
 			t.Errorf("%s:%d: run %d: %s", w.Name, r.Line, run.ID, b)
 		}
 	}

@@ -96,7 +96,7 @@ func (a *Auditor) audit(ctx context.Context, session Session, req Request) (Resu
 	run.Snapshot.Vantage.HELO = got.HELO
 	run.Sidecar = sidecar(work, got)
 	run.Findings = rules.Evaluate(&run.Snapshot)
-	run.Score = rules.Score(run.Findings)
+	run.Score = rules.Score(run.Kind, run.Snapshot.Scope, run.Findings)
 	run.State = audit.Complete
 	delta := &audit.Delta{Changes: []audit.Change{}, Facts: []audit.FactChange{}}
 	if ctx.Err() != nil {
@@ -207,7 +207,7 @@ func Rejudge(run *audit.Run, version string) Result {
 	again := *run
 	again.Tool = audit.Tool{Version: version, Catalogue: rules.Version}
 	again.Findings = rules.Evaluate(&again.Snapshot)
-	again.Score = rules.Score(again.Findings)
+	again.Score = rules.Score(again.Kind, again.Snapshot.Scope, again.Findings)
 	prior := audit.Prior{Base: run, Verdicts: history(audit.Prior{}, run)}
 	return Result{Run: &again, Delta: audit.Compare(prior, &again, rules.Info()), History: history(prior, &again)}
 }

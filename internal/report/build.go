@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"mailaudit/internal/audit"
-	"mailaudit/internal/rules"
 )
 
 // History is when each failing (rule, subject) was first seen failing without
@@ -17,7 +16,7 @@ func Build(run *audit.Run, delta *audit.Delta, history History) Model {
 	s := run.Snapshot
 	m := Model{
 		Kind: run.Kind, Target: run.Target, Unicode: s.Domain.Unicode(), Run: run.ID, State: run.State, Started: run.Started.UTC(),
-		Vantage: s.Vantage.Name, HELO: s.Vantage.HELO, Tag: run.Tag, Coverage: run.Score.Coverage,
+		Vantage: s.Vantage.Name, HELO: s.Vantage.HELO, Tag: run.Tag, Coverage: run.Score.Coverage, Rubric: run.Score.Rubric,
 		Scope: scopeFields(s.Scope), Tool: run.Tool,
 	}
 	var fails, notes, passes []audit.Finding
@@ -53,40 +52,6 @@ func Build(run *audit.Run, delta *audit.Delta, history History) Model {
 	m.Facts, m.Repeat = tables(run), repeats(run)
 	m.Next = next(run, m)
 	return m
-}
-
-func axisLines(run *audit.Run) []AxisLine {
-	axisOf := map[audit.RuleID]audit.Axis{}
-	for _, r := range rules.Catalogue() {
-		axisOf[r.ID] = r.Axis
-	}
-	fails := map[audit.Axis]map[audit.Severity]int{}
-	for _, f := range run.Findings {
-		if f.Status != audit.Fail {
-			continue
-		}
-		axis := axisOf[f.Rule]
-		if fails[axis] == nil {
-			fails[axis] = map[audit.Severity]int{}
-		}
-		fails[axis][f.Severity]++
-	}
-	var out []AxisLine
-	for _, axis := range audit.Axes() {
-		a, counted := run.Score.Axes[axis]
-		if !counted || a.Pass+a.Fail+a.Unknown == 0 {
-			continue
-		}
-		line := AxisLine{Name: axis, Question: question(axis), Coverage: a.Coverage, Unknown: a.Unknown, Provisional: a.Provisional}
-		for _, sev := range audit.Severities() {
-			n := fails[axis][sev]
-			if n > 0 && sev != audit.Info {
-				line.Counts = append(line.Counts, Count{sev, n})
-			}
-		}
-		out = append(out, line)
-	}
-	return out
 }
 
 // next names the commands that help with what this report shows.

@@ -203,6 +203,15 @@ func TestGoldenLists(t *testing.T) {
 		{ID: 8, State: audit.Complete, Target: "example.org", Started: day.Add(-72 * time.Hour), Coverage: 60, Judged: 30, Unknown: 14},
 		{ID: 7, State: audit.Complete, Target: "example.org", Started: day.Add(-96 * time.Hour), Unknown: 22, Changed: true},
 	}
+	points, poor := 78, 43
+	graded := slices.Clone(lines)
+	graded[0].Score = audit.Score{Rubric: 1, Axes: map[audit.Axis]audit.AxisScore{
+		audit.Delivery: {Points: &poor, Grade: audit.GradeD, Provisional: true}, audit.Protection: {Points: &poor, Grade: audit.GradeD, Provisional: true},
+		audit.Privacy: {Points: &points, Grade: audit.GradeB, Provisional: true},
+	}}
+	graded[2].Score = audit.Score{Rubric: 1, Axes: map[audit.Axis]audit.AxisScore{
+		audit.Delivery: {Points: &points, Grade: audit.GradeB}, audit.Protection: {Grade: audit.NoGrade, Provisional: true}, audit.Privacy: {Grade: audit.NoGrade},
+	}}
 	facts := load(t, "testdata/faults.json").Run.Snapshot.Facts
 	domain, _, err := audit.ParseDomain("example.org")
 	if err != nil {
@@ -226,6 +235,7 @@ func TestGoldenLists(t *testing.T) {
 		}},
 		{"rules", func(b *bytes.Buffer) error { return RuleList(b, sampleRules(t), false) }},
 		{"runs", func(b *bytes.Buffer) error { return Runs(b, lines, false) }},
+		{"runs-graded", func(b *bytes.Buffer) error { return Runs(b, graded, false) }},
 		{"runs-none", func(b *bytes.Buffer) error { return Runs(b, nil, false) }},
 		{"dry-run", func(b *bytes.Buffer) error { return DryRun(b, domain, everything, facts) }},
 		{"dry-run-passive", func(b *bytes.Buffer) error {

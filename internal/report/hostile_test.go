@@ -146,7 +146,11 @@ func (f *filler) entry() Entry {
 			e.Run.Findings[i].Subject = e.Run.Snapshot.Facts.SMTP[i%2].Subject()
 		}
 	}
-	e.Run.Score.Axes = map[audit.Axis]audit.AxisScore{"delivery": {Pass: 1, Fail: 1, Unknown: 1}, "privacy": {Unknown: 1}}
+	var worded audit.AxisScore // a grade and areas that are no words of ours
+	f.fill(reflect.ValueOf(&worded).Elem())
+	e.Run.Score.Axes = map[audit.Axis]audit.AxisScore{
+		"delivery": {Pass: 1, Fail: 1, Unknown: 1}, "protection": worded, "privacy": {Unknown: 1, Grade: audit.NoGrade},
+	}
 	for i := range e.Delta.Facts {
 		whats := []string{"MX", "A", "alias", "existence", "greeting", "certificate", "TLS version"}
 		if i%8 < len(whats) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,11 +23,16 @@ type RunLine struct {
 	Fails    map[audit.Severity]int
 	Unknown  int
 	Coverage int
-	Judged   int // passes and fails that count: not those of severity info
+	Judged   int         // passes and fails that count: not those of severity info
+	Score    audit.Score // zero: it was given none
 }
 
-// colResult is the column of results in a list of runs.
-const colResult = 50
+// Columns of a list of runs: of the results, and of what they are behind the
+// grades.
+const (
+	colResult = 50
+	colCounts = colResult + len("A*/A*/A* ")
+)
 
 // Runs writes a list of runs as a table.
 func Runs(w io.Writer, runs []RunLine, color bool) error {
@@ -35,27 +41,41 @@ func Runs(w io.Writer, runs []RunLine, color bool) error {
 		p.line("no runs")
 		return p.err
 	}
-	p.line(p.paint(bold, pad(pad(pad("RUN", 6)+"STARTED (UTC)", 24)+"DOMAIN", colResult)+"RESULT"))
+	graded := slices.ContainsFunc(runs, func(r RunLine) bool { return gradesInShort(r.Score) != "" })
+	head, column := pad(pad(pad("RUN", 6)+"STARTED (UTC)", 24)+"DOMAIN", colResult), colResult
+	if graded {
+		head, column = pad(head+"GRADES", colCounts), colCounts
+	}
+	p.line(p.paint(bold, head+"RESULT"))
 	for _, r := range runs {
-		result := string(r.State)
-		if r.State == audit.Complete {
-			result = counts(r)
-		}
-		if r.Changed {
-			result += ", changed"
-		}
-		if r.Tag != "" {
-			result += ", tag " + r.Tag
-		}
-		lead := pad(fmt.Sprintf("%d ", r.ID), 6) + pad(r.Started.UTC().Format("2006-01-02 15:04"), 18)
-		target := Screen(r.Target)
-		if columns(target) > colResult-len(lead)-1 { // has lines of its own
-			p.hang(lead, target)
-			lead, target = "", ""
-		}
-		p.hang(pad(lead+target, colResult), result)
+		p.runLine(r, column)
+	}
+	if graded {
+		p.line("")
+		p.line("grades: delivery/protection/privacy; * provisional, - none")
 	}
 	return p.err
+}
+
+// runLine writes one run; column is where the words about it begin.
+func (p *page) runLine(r RunLine, column int) {
+	result := string(r.State)
+	if r.State == audit.Complete {
+		result = counts(r)
+	}
+	if r.Changed {
+		result += ", changed"
+	}
+	if r.Tag != "" {
+		result += ", tag " + r.Tag
+	}
+	lead := pad(fmt.Sprintf("%d ", r.ID), 6) + pad(r.Started.UTC().Format("2006-01-02 15:04"), 18)
+	target := Screen(r.Target)
+	if columns(target) > colResult-len(lead)-1 { // has lines of its own
+		p.hang(lead, target)
+		lead, target = "", ""
+	}
+	p.hang(pad(pad(lead+target, colResult)+gradesInShort(r.Score), column), result)
 }
 
 // counts is "2 high, 1 low, 3 unknown", or "no faults". What is said of faults

@@ -37,6 +37,7 @@ type Model struct {
 	OwnSide  *OwnSide   // nil: nothing speaks for a cause on our own side
 	Tests    []Test     // address by address; runs of kind smtp alone
 	Axes     []AxisLine // none in runs of kind smtp: one server is no grade of a domain
+	Rubric   int        // by which it was graded; 0: not
 	Coverage int
 	Since    *Since // nil: there was nothing to compare with
 	Fails    []Item // worst first; info apart
@@ -114,15 +115,20 @@ type Next struct {
 // AxisLine is the state of one axis.
 type AxisLine struct {
 	Name     audit.Axis
-	Question string  // what it answers
-	Counts   []Count // of fails, worst first
-	Coverage int
+	Question string      // what it answers
+	Grade    audit.Grade // "" in runs from before there were grades
+	Points   int         // 0 to 100; only with a letter
+	Counts   []Count     // of rules that fail, by their worst subject, worst first
+	Seen     bool        // anything was
+	Applies  bool        // anything could have been
+	Coverage int         // of what counts, in percent
 	Unknown  int
-	// Provisional: a rule of high severity is unknown.
+	NotAsked []audit.Area // left out by this run, with questions of this axis
+	// Provisional: with more light the grade may be another.
 	Provisional bool
 }
 
-// Count is how many fails of a severity there are.
+// Count is how many faults of a severity there are.
 type Count struct {
 	Severity audit.Severity
 	N        int
@@ -135,9 +141,17 @@ type Since struct {
 	OtherRules   bool         // the base was judged by another version of the catalogue
 	Only         []audit.Area // what both runs looked at, where that is less than this run did
 	Nothing      bool         // the two runs have no area in common
+	Grades       []GradeChange
 	Lines        []SinceLine
 	Still        int       // fails that go on
 	StillSince   time.Time // when the oldest of them began; zero: not known
+}
+
+// GradeChange is an axis that is graded otherwise than before. Texts are as in
+// "B 78 (provisional)", or "no grade".
+type GradeChange struct {
+	Axis     audit.Axis
+	Was, Now string
 }
 
 // SinceLine is one thing that changed: a verdict, or something published or

@@ -175,19 +175,6 @@ func limits(run *audit.Run, m Model) []string {
 	return append(out, "that other networks see the same: servers treat sources differently (reputation, rate, allow lists)")
 }
 
-// question is what an axis answers.
-func question(a audit.Axis) string {
-	switch a {
-	case audit.Delivery:
-		return "does mail arrive, both ways?"
-	case audit.Protection:
-		return "can strangers send as this domain?"
-	case audit.Privacy:
-		return "is mail protected on the way?"
-	}
-	return ""
-}
-
 // scopeFields says what a run was asked to look at.
 func scopeFields(s audit.Scope) []Field {
 	var areas, opened []string
@@ -221,10 +208,8 @@ func result(run *audit.Run, m Model) string {
 	for _, a := range run.Score.Axes {
 		line.Judged += a.Pass + a.Fail
 	}
-	for _, f := range run.Findings {
-		if f.Status == audit.Fail {
-			line.Fails[f.Severity]++
-		}
+	for _, it := range m.Fails {
+		line.Fails[it.Severity]++
 	}
 	switch {
 	case m.Passed+len(m.Fails)+len(m.Notes) == 0 && m.Unseen > 0, untested(run, m):

@@ -105,20 +105,6 @@ func (p *page) ownSide(o *OwnSide) {
 	}
 }
 
-func (p *page) axes(m Model) {
-	if len(m.Axes) > 0 {
-		p.line("")
-	}
-	for _, a := range m.Axes {
-		l := "  " + pad(a.title(), 13) + pad(a.faults(), 32) +
-			fmt.Sprintf("seen %3d %%", a.Coverage)
-		if a.Unknown > 0 {
-			l += fmt.Sprintf("  %d unknown", a.Unknown)
-		}
-		p.line(l)
-	}
-}
-
 func (p *page) title(s string) {
 	p.line("")
 	p.line(p.paint(bold, s))

@@ -12,8 +12,8 @@ import (
 // claims nothing that was not seen.
 func headline(run *audit.Run, m Model) []string {
 	serious := 0
-	for _, f := range run.Findings {
-		if f.Status == audit.Fail && f.Severity.AtLeast(audit.High) {
+	for _, it := range m.Fails {
+		if it.Severity.AtLeast(audit.High) {
 			serious++
 		}
 	}
@@ -59,9 +59,24 @@ func headline(run *audit.Run, m Model) []string {
 		out = append(out, fmt.Sprintf("Its mail hosts have more addresses than a run follows: %d were left out.", leftOut))
 	}
 	if m.Coverage < 100 && run.Kind != audit.KindSMTP { // no share of one server means anything
-		out = append(out, fmt.Sprintf("%d %% of what counts was seen; the rest is unknown, which is neither good nor bad.", m.Coverage))
+		out = append(out, fmt.Sprintf("%d %% of what counts was seen; the rest %s, which is neither good nor bad.", m.Coverage, unseen(run.Score)))
 	}
 	return out
+}
+
+// unseen says why the rest was not seen.
+func unseen(s audit.Score) string {
+	unknown, notAsked := false, false
+	for _, a := range s.Axes {
+		unknown, notAsked = unknown || a.Unknown > 0, notAsked || len(a.NotAsked) > 0
+	}
+	switch {
+	case unknown && notAsked:
+		return "is unknown or was not asked"
+	case notAsked:
+		return "was not asked"
+	}
+	return "is unknown"
 }
 
 // stopped says what a run is worth that did not come to its end.

@@ -46,7 +46,7 @@ func judge(s *audit.Snapshot, rule *Rule) (findings []audit.Finding) {
 			return
 		}
 		findings = []audit.Finding{{
-			Rule: rule.ID, Subject: s.Domain.String(), Status: audit.UnknownStatus, Severity: rule.Severity,
+			Rule: rule.ID, Subject: s.Domain.String(), Status: audit.UnknownStatus, Severity: rule.Worst(),
 			Cause: audit.Bug, Detail: "this rule failed inside mailaudit: " + audit.Raw(fmt.Sprint(p)).Clip(200).String(),
 		}}
 	}()
@@ -64,7 +64,7 @@ func moot(s *audit.Snapshot, rule *Rule, f *audit.Finding, failed map[audit.Rule
 		for _, subject := range failed[first] {
 			if covers(s, subject, f.Subject) {
 				*f = audit.Finding{
-					Rule: f.Rule, Subject: f.Subject, Status: audit.NAStatus, Severity: rule.Severity,
+					Rule: f.Rule, Subject: f.Subject, Status: audit.NAStatus, Severity: rule.Worst(),
 					Detail: fmt.Sprintf(mootDetail+"%s fails for %s", first, subject),
 				}
 				return

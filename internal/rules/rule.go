@@ -15,7 +15,11 @@
 // nothing else. docs/rules.md is generated from the same text by "make docs".
 package rules
 
-import "mailaudit/internal/audit"
+import (
+	"slices"
+
+	"mailaudit/internal/audit"
+)
 
 // Version is the version of the catalogue, stored with every run. It is
 // raised to the program's next version when rules come or go, so that a
@@ -45,6 +49,11 @@ type Rule struct {
 	// is one failure, not twelve. They stand earlier in the catalogue.
 	After []audit.RuleID
 	Judge func(s *audit.Snapshot, r *Report)
+}
+
+// Worst is the worst that a fail of the rule can be.
+func (r *Rule) Worst() audit.Severity {
+	return slices.MaxFunc(append([]audit.Severity{r.Severity}, r.Range...), func(a, b audit.Severity) int { return a.Rank() - b.Rank() })
 }
 
 // Area is the area of the rule.

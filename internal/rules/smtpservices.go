@@ -160,7 +160,9 @@ func judgeMangled(s *audit.Snapshot, r *Report) {
 				fault.Detail += "; one of them has the length of STARTTLS, which is missing"
 			}
 		}
-		if fault.Detail != "" {
+		// Whether a masked greeting is harmless, the reply to EHLO says.
+		open := fault.Severity == "" && e.Hello.State == audit.Unknown
+		if fault.Detail != "" && !open {
 			r.Fail(e.Subject(), fault)
 			return
 		}

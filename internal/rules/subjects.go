@@ -84,10 +84,18 @@ func endpoints(s *audit.Snapshot, r *Report, judge func(e audit.Endpoint)) {
 }
 
 // reverses calls judge for every address whose reverse DNS matters, and says
-// "unknown" for hosts of which some address is not known.
-func reverses(s *audit.Snapshot, r *Report, judge func(rv audit.Reverse)) {
+// "unknown" for hosts of which some address is not known. sender is how bad a
+// fail is for an address that sends, where it matters for no other; empty where
+// it is the same for all.
+func reverses(s *audit.Snapshot, r *Report, sender audit.Severity, judge func(rv audit.Reverse)) {
 	for _, rv := range s.Facts.RDNS {
+		if sender != "" {
+			r.AtWorst(rv.Addr.String(), forRole(rv.Role, sender))
+		}
 		judge(rv)
+	}
+	if sender != "" {
+		onlyReceivers(s, r)
 	}
 	domain := s.Domain.String()
 	_, _, ok := Need(r, domain, s.Facts.MX.Records)
@@ -96,6 +104,16 @@ func reverses(s *audit.Snapshot, r *Report, judge func(rv audit.Reverse)) {
 	}
 	if addressesKnown(s, r) && len(s.Facts.RDNS) == 0 {
 		r.NA(domain, "no address is involved")
+	}
+}
+
+// onlyReceivers says that a rule about addresses that send loses nothing by not
+// knowing which mail hosts there are, or their addresses: those that send are
+// named by the user and not found by way of MX records.
+func onlyReceivers(s *audit.Snapshot, r *Report) {
+	r.AtWorst(s.Domain.String(), audit.Info)
+	for _, h := range s.Facts.Hosts {
+		r.AtWorst(h.Name.String(), audit.Info)
 	}
 }
 
