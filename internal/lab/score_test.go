@@ -61,16 +61,6 @@ func changed(change func(findings []audit.Finding, a *audit.AxisScore)) lab.Scor
 	}
 }
 
-func countOf(findings []audit.Finding, status audit.Status) int {
-	n := 0
-	for _, f := range findings {
-		if f.Status == status && f.Severity != audit.Info {
-			n++
-		}
-	}
-	return n
-}
-
 // judgeTwo is two rules that pass or fail by what is seen, and one note.
 func judgeTwo(s *audit.Snapshot) []audit.Finding {
 	verdict := func(rule audit.RuleID, severity audit.Severity, known, good bool) audit.Finding {
