@@ -37,7 +37,7 @@ func Score(kind audit.Kind, scope audit.Scope, findings []audit.Finding) audit.S
 
 // seen is how much of what counts was seen, in millionths of a weight, so that
 // a rule with many subjects can be known in part.
-type seen struct{ known, whole int }
+type seen struct{ known, whole int64 }
 
 const millionths = 1_000_000
 
@@ -46,7 +46,7 @@ func (s seen) percent() int {
 	if s.whole == 0 {
 		return 100
 	}
-	return int(int64(s.known) * 100 / int64(s.whole))
+	return int(s.known * 100 / s.whole)
 }
 
 // tally is what the findings of one rule come to.
@@ -99,14 +99,15 @@ func scoreAxis(rules []Rule, kind audit.Kind, scope audit.Scope, tallies map[aud
 		case judged:
 			out.Pass, out.Fail, out.Unknown = out.Pass+t.pass, out.Fail+t.fail, out.Unknown+t.unknown
 			out.Provisional = out.Provisional || t.provisional
-			s.known += t.weight * millionths * t.known / t.whole
-			s.whole += t.weight * millionths
+			weight := int64(t.weight) * millionths
+			s.known += weight * int64(t.known) / int64(t.whole)
+			s.whole += weight
 			if t.worst != "" {
 				fails = append(fails, t.worst)
 			}
 		case leftOut:
 			out.Provisional = true
-			s.whole += costOf(r.Worst()).Weight * millionths
+			s.whole += int64(costOf(r.Worst()).Weight) * millionths
 			if !slices.Contains(out.NotAsked, r.Area()) {
 				out.NotAsked = append(out.NotAsked, r.Area())
 			}
