@@ -119,7 +119,7 @@ func TestResult(t *testing.T) {
 		{audit.Complete, []audit.Finding{pass, unknown, fail(audit.Low), fail(audit.High), fail(audit.Info)}, "1 high, 1 low, 1 unknown"},
 		{audit.Aborted, []audit.Finding{pass, fail(audit.Low)}, "aborted: 1 low"},
 	} {
-		got := Build(&audit.Run{State: c.state, Target: "example.org", Findings: c.findings, Score: rules.Score(c.findings)}, nil, nil).Result
+		got := Build(&audit.Run{State: c.state, Target: "example.org", Findings: c.findings, Score: rules.Score(audit.KindAudit, audit.Scope{Areas: audit.Areas()}, c.findings)}, nil, nil).Result
 		if got != c.want {
 			t.Errorf("%v: %q, want %q", c.findings, got, c.want)
 		}

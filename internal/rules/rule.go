@@ -41,6 +41,9 @@ type Rule struct {
 	// Severity is the base; Judge may choose another one of Range.
 	Severity audit.Severity
 	Range    []audit.Severity // besides Severity
+	// AtPort25 is the worst that a fail on port 25 can be, where that is less
+	// than on the ports where mail is handed in. Empty: there is no difference.
+	AtPort25 audit.Severity
 	Title    string           // the proposition that passes
 	Refs     []Ref            // no citation, no rule
 	Why      string           // what goes wrong for real mail when it fails

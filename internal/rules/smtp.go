@@ -54,7 +54,7 @@ func smtpRules() []Rule {
 		After: []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail"},
 		Judge: judgeBannerName,
 	}, {
-		ID: "smtp.ehlo-refused", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High},
+		ID: "smtp.ehlo-refused", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High}, AtPort25: audit.Medium,
 		Title: "The server speaks ESMTP",
 		Refs:  []Ref{{"RFC 5321", "2.2.1"}, {"RFC 5321", "4.1.1.1"}},
 		Why: "Without EHLO there is no STARTTLS, no size limit announced in advance and no internationalised mail, " +

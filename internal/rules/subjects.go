@@ -33,6 +33,13 @@ func byPort(e audit.Endpoint, mx, handedIn audit.Severity) audit.Severity {
 	return mx
 }
 
+// atPort25 is AtWorst for a subject that other mail servers come to.
+func (r *Report) atPort25(subject string) {
+	if r.rule.AtPort25 != "" {
+		r.AtWorst(subject, r.rule.AtPort25)
+	}
+}
+
 // oneServer reports whether a single server was named, and no domain.
 func oneServer(s *audit.Snapshot) bool {
 	return slices.ContainsFunc(s.Facts.Hosts, func(h audit.Host) bool { return h.Role == audit.RoleNamed })
@@ -53,6 +60,7 @@ func mailHosts(s *audit.Snapshot, r *Report, judge func(h audit.Host)) {
 	if any {
 		return
 	}
+	r.atPort25(domain)
 	_, _, ok := Need(r, domain, s.Facts.MX.Records)
 	if !ok {
 		return
@@ -72,8 +80,14 @@ func mailHosts(s *audit.Snapshot, r *Report, judge func(h audit.Host)) {
 // "unknown" for hosts of which some address is not known.
 func endpoints(s *audit.Snapshot, r *Report, judge func(e audit.Endpoint)) {
 	mailHosts(s, r, func(h audit.Host) {
+		if h.Role != audit.RoleNamed {
+			r.atPort25(h.Name.String())
+		}
 		mine := endpointsOf(s, h)
 		for _, e := range mine {
+			if !submission(e) {
+				r.atPort25(e.Subject())
+			}
 			judge(e)
 		}
 		complete := Gather(addrsOf(h)...).Complete(r, h.Name.String())

@@ -21,7 +21,7 @@ const (
 // (RFC 8314 section 3): there the same certificate stops the mail.
 func tlsRules() []Rule {
 	return []Rule{{
-		ID: "tls.starttls-missing", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High},
+		ID: "tls.starttls-missing", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High}, AtPort25: audit.Medium,
 		Title: "STARTTLS is offered",
 		Refs:  []Ref{{"RFC 3207", "4"}, {"RFC 8461", "5"}, {"RFC 8314", "3.3"}},
 		Why: "Without STARTTLS every mail to this server travels in clear text and can be read on the way. Gmail shows its users an open padlock. " +
@@ -47,7 +47,7 @@ func tlsRules() []Rule {
 		After: encrypted(),
 		Judge: judgeVersion,
 	}, {
-		ID: "tls.weak-cipher-chosen", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High},
+		ID: "tls.weak-cipher-chosen", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High}, AtPort25: audit.Medium,
 		Title: "A modern sender gets authenticated encryption with forward secrecy",
 		Refs:  []Ref{{"RFC 9325", "4.1"}, {"RFC 9325", "4.2"}},
 		Why:   "We offer the server everything, the best first. If it still chooses an old suite, mail that is recorded today can be read later by whoever gets hold of the server's key, or the encryption has weaknesses that are known. On every port but 25 that includes passwords.",
@@ -63,7 +63,7 @@ func tlsRules() []Rule {
 		After: encrypted(),
 		Judge: judgeAgain,
 	}, {
-		ID: "tls.cert-expired", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High},
+		ID: "tls.cert-expired", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High}, AtPort25: audit.Medium,
 		Title: "The certificate is in date",
 		Refs:  []Ref{{"RFC 5280", "4.1.2.5"}, {"RFC 8461", "4.2"}, {"RFC 8314", "3.3"}},
 		Why:   "Most senders do not check certificates on port 25, so mail still arrives; those that do (MTA-STS, or configured to) refuse. On every other port it is mail programs that connect: they warn their users or do not send. And it shows that renewal has stopped working.",
@@ -71,7 +71,7 @@ func tlsRules() []Rule {
 		After: encrypted(),
 		Judge: judgeDates,
 	}, {
-		ID: "tls.cert-expires-soon", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.Medium, audit.High},
+		ID: "tls.cert-expires-soon", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.Medium, audit.High}, AtPort25: audit.Low,
 		Title: "The certificate has time left: a third of its lifetime, or 14 days",
 		Refs:  []Ref{{"RFC 5280", "4.1.2.5"}, {"CA/Browser Forum ballot SC-081v3", "https://cabforum.org/2025/04/11/ballot-sc081v3-introduce-schedule-of-reducing-validity-and-data-reuse-periods/"}},
 		Why:   "Whatever renews certificates does so earlier than this, so something is stuck, or somebody has to remember it. On every port but 25 mail programs stop working on that day, so it counts for more when less than a week is left, and for most in the last three days. Lifetimes are getting shorter year by year; from March 2029 on it is 47 days.",
@@ -79,7 +79,7 @@ func tlsRules() []Rule {
 		After: append([]audit.RuleID{"tls.cert-expired"}, encrypted()...),
 		Judge: judgeExpiresSoon,
 	}, {
-		ID: "tls.cert-name", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Info, Range: []audit.Severity{audit.High},
+		ID: "tls.cert-name", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Info, Range: []audit.Severity{audit.High}, AtPort25: audit.Info,
 		Title: "The certificate names the host",
 		Refs:  []Ref{{"RFC 9525", "6"}, {"RFC 7817", "3"}, {"RFC 8461", "4.2"}},
 		Why:   "On port 25 nobody but MTA-STS and DANE-TA senders compares names, so this costs no mail today; it stands in the way of publishing an MTA-STS policy. On every other port mail programs compare the name with the one that their users entered, and warn or refuse.",
@@ -87,7 +87,7 @@ func tlsRules() []Rule {
 		After: encrypted(),
 		Judge: judgeCertName,
 	}, {
-		ID: "tls.cert-chain-incomplete", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.High},
+		ID: "tls.cert-chain-incomplete", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.High}, AtPort25: audit.Low,
 		Title: "The server sends its intermediate certificates",
 		Refs:  []Ref{{"RFC 8446", "4.4.2"}, {"RFC 8461", "4.2"}, {"RFC 8314", "3.3"}},
 		Why:   "Between the certificate and the root that everybody knows stand others that the server has to send along. Without them a sender cannot check it. On port 25 few do; those that follow an MTA-STS policy do not deliver. On every other port some mail programs happen to have them stored, and all others warn or refuse.",
@@ -95,7 +95,7 @@ func tlsRules() []Rule {
 		After: encrypted(),
 		Judge: judgeChain,
 	}, {
-		ID: "tls.cert-untrusted", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.High},
+		ID: "tls.cert-untrusted", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.High}, AtPort25: audit.Low,
 		Title: "The certificate chain leads to a public root",
 		Refs:  []Ref{{"RFC 5280", "6"}, {"RFC 8461", "4.2"}, {"RFC 7435", "3"}, {"RFC 8314", "3.3"}},
 		Why:   "Encryption on port 25 is opportunistic: senders encrypt to any certificate rather than send in clear text. A public chain is needed before an MTA-STS policy can be published. On every other port mail programs check the chain, and warn or refuse, unless they were given the root of a private authority.",

@@ -28,10 +28,12 @@ func TestRoundTrip(t *testing.T) {
 		"empty axes":  func(r *audit.Run) { r.Score.Axes = map[audit.Axis]audit.AxisScore{} },
 		"no points": func(r *audit.Run) {
 			none := 0
-			r.Score.Axes[audit.Delivery] = audit.AxisScore{Points: &none, Grade: audit.GradeF, Fail: 9, Coverage: 100}
+			a := r.Score.Axes[audit.Delivery]
+			a.Points, a.Grade = &none, audit.GradeF
+			r.Score.Axes[audit.Delivery] = a
 		},
 		"before grades": func(r *audit.Run) {
-			r.Score = audit.Score{Coverage: 50, Axes: map[audit.Axis]audit.AxisScore{audit.Delivery: {Pass: 1, Unknown: 1, Coverage: 50, Provisional: true}}}
+			r.Score = audit.Score{Coverage: 50, Axes: scoreOf(r.Findings).Axes}
 		},
 		"no facts":     func(r *audit.Run) { r.Snapshot.Facts = audit.Facts{} },
 		"no sidecar":   func(r *audit.Run) { r.Sidecar = audit.Sidecar{} },
