@@ -587,7 +587,7 @@ dark.example.org. !servfail
 		want []string
 	}{
 		{"example.org", exitOK, []string{`mx1\.example\.org\[192\.0\.2\.25\]:25: one connection`, `mx1\.example\.org\[2001:db8::25\]:25: one connection`,
-			`mx2\.example\.org\[10\.0\.0\.25\]:25: would not be contacted: private`, `dig A mx3\.example\.org: `, `nothing was connected to now\n$`}},
+			`mx2\.example\.org\[10\.0\.0\.25\]:25: would not be contacted: private`, `dig -t A -q mx3\.example\.org: `, `nothing was connected to now\n$`}},
 		{"example.org --passive", exitOK, []string{`mx1\.example\.org\[192\.0\.2\.25\]:25: would not be contacted`, `no connections: DNS only`}},
 		{"example.org --only mx,rdns", exitOK, []string{`no connections: DNS only`}},
 		{"example.org --only tls", exitOK, []string{`\[192\.0\.2\.25\]:25: one connection`}},

@@ -94,7 +94,7 @@ type Obs[T any] struct {
 	State State  `json:"state,omitempty"`
 	Value T      `json:"value,omitzero"`
 	Why   Reason `json:"why,omitzero"`
-	// Via is the question, replayable by hand: "dig TXT _dmarc.example.org".
+	// Via is the question, replayable by hand: "dig -t TXT -q _dmarc.example.org".
 	// Empty when there is no one command that asks it.
 	Via string `json:"via,omitempty"`
 }

@@ -218,7 +218,7 @@ func TestGoldenLists(t *testing.T) {
 		t.Fatal(err)
 	}
 	everything := audit.Scope{Areas: audit.Areas(), AllowNets: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
-	dark := audit.Facts{MX: audit.MX{Records: audit.Dark[[]audit.MXRecord](audit.Reason{Code: audit.ServFail, Text: "192.0.2.53 answered SERVFAIL"}, "dig MX example.org")}}
+	dark := audit.Facts{MX: audit.MX{Records: audit.Dark[[]audit.MXRecord](audit.Reason{Code: audit.ServFail, Text: "192.0.2.53 answered SERVFAIL"}, "dig -t MX -q example.org")}}
 	for _, c := range []struct {
 		golden string
 		write  func(*bytes.Buffer) error

@@ -107,18 +107,14 @@ func again[T any](list []string, o audit.Obs[T]) []string {
 
 // pasteable reports whether a POSIX shell takes the command for one of those
 // that we write, with plain words and words in single quotes, and whether dig
-// takes the name in it for a name and not for a server or an option.
+// takes the name in it for a name.
 func pasteable(command string) bool {
 	program, rest, _ := strings.Cut(command, " ")
 	if !slices.Contains([]string{"dig", "nc", "openssl", "swaks"}, program) || Screen(command) != command {
 		return false
 	}
-	if program == "dig" {
-		_, name, ok := strings.Cut(rest, " ")
-		name = strings.Trim(name, "'")
-		if !ok || name == "" || strings.Contains("-+@", name[:1]) {
-			return false
-		}
+	if program == "dig" && !digAsks(rest) {
+		return false
 	}
 	quoted := false
 	for i := 0; i < len(command); i++ {
@@ -134,4 +130,21 @@ func pasteable(command string) bool {
 		}
 	}
 	return !quoted
+}
+
+// digAsks reports whether dig takes its arguments for a type and a name: behind
+// -q it takes anything for a name. A run of an older version may have "TYPE
+// NAME", where the name must not look like a server or an option.
+func digAsks(arguments string) bool {
+	rest, marked := strings.CutPrefix(arguments, "-t ")
+	rrtype, name, _ := strings.Cut(rest, " ")
+	if marked {
+		name, marked = strings.CutPrefix(name, "-q ")
+		if !marked {
+			return false
+		}
+	}
+	name = strings.Trim(name, "'")
+	word := rrtype != "" && strings.IndexFunc(rrtype, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '0' || r > '9') }) < 0
+	return word && name != "" && (marked || !strings.Contains("-+@", name[:1]))
 }
