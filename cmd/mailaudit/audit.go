@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -53,6 +52,7 @@ func auditFlags() []cli.Flag {
 		runFormatFlag(), outputFlag(), clientFlag(), dbFlag(),
 		&cli.BoolFlag{Name: "no-save", Usage: "neither read nor write the history", DisableDefaultText: true},
 		&cli.StringFlag{Name: "tag", Usage: "a `WORD` to find the run by"},
+		&cli.StringFlag{Name: "note", Usage: "a remark on the run, `TEXT` for people (mailaudit note changes it)"},
 		&cli.StringFlag{Name: "vantage", Usage: "`NAME` of the place that is looked from (default: the host name)"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing when nothing changed, and of several domains a line for each change; one such run at a time in one history", DisableDefaultText: true},
 		verboseFlag(), colorFlag(),
@@ -73,6 +73,7 @@ type auditOptions struct {
 	dryRun    bool
 	vantage   string
 	tag       string
+	note      string
 	transport transport
 	output    output
 }
@@ -90,7 +91,7 @@ func (p *program) audit(c *cli.Context) error {
 	for _, t := range o.targets {
 		requests = append(requests, auditor.Request{
 			Plan:    collect.Plan{Domain: t.domain, Scope: t.scope(o.scope), HELO: o.helo},
-			Vantage: o.vantage, Tag: o.tag, Timeout: o.timeout,
+			Vantage: o.vantage, Tag: o.tag, Note: o.note, Timeout: o.timeout,
 		})
 	}
 	return p.carryOut(c, o, requests)
@@ -184,10 +185,6 @@ func (p *program) openForAudit(c *cli.Context, noSave bool) (*store.DB, error) {
 		return nil, err
 	}
 	db, err := store.Open(c.Context, path)
-	var broken *store.Error
-	if errors.As(err, &broken) && !strings.Contains(broken.Hint, "--no-save") {
-		broken.Hint = strings.TrimSpace(broken.Hint + " (--no-save audits without a history)")
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +226,7 @@ const maxParallel = 256
 func (p *program) sharedOptions(c *cli.Context) (auditOptions, error) {
 	o := auditOptions{
 		helo: strings.TrimSuffix(c.String("helo"), "."), timeout: c.Duration("timeout"), quiet: c.Bool("quiet"), noSave: c.Bool("no-save"),
-		dryRun: c.Bool("dry-run"), vantage: c.String("vantage"), tag: c.String("tag"),
+		dryRun: c.Bool("dry-run"), vantage: c.String("vantage"), tag: c.String("tag"), note: c.String("note"),
 	}
 	if o.vantage == "" {
 		o.vantage = audit.Raw(p.hostName).Clip(64).String()
@@ -241,7 +238,7 @@ func (p *program) sharedOptions(c *cli.Context) (auditOptions, error) {
 	if err != nil {
 		return o, err
 	}
-	err = firstError(checkHELO(o.helo), word("tag", o.tag), word("vantage", o.vantage))
+	err = firstError(checkHELO(o.helo), word("tag", o.tag), word("vantage", o.vantage), checkNote(o.note))
 	if err != nil {
 		return o, err
 	}
@@ -321,7 +318,7 @@ func (p *program) dryRun(ctx context.Context, o auditOptions) error {
 		if got.Facts.MX.Records.State == audit.Unknown {
 			worst = exitUnknown
 		}
-		err := report.DryRun(p.out, d, wanted, got.Facts)
+		err := report.DryRun(p.out, d, wanted, got.Facts, o.asked())
 		if err != nil {
 			return &outputError{"standard output", err}
 		}

@@ -24,6 +24,7 @@ type Request struct {
 	Target  string        // "": the domain of the plan
 	Vantage string        // --vantage
 	Tag     string        // --tag
+	Note    string        // --note; store.CheckNote says which can be
 	Timeout time.Duration // for all observations; 0: DefaultTimeout
 }
 
@@ -126,7 +127,7 @@ func (a *Auditor) begin(ctx context.Context, req Request, started time.Time) (*a
 	}
 	run := &audit.Run{
 		UID: id.String(), Kind: cmp.Or(req.Kind, audit.KindAudit), State: audit.Running,
-		Target: cmp.Or(req.Target, req.Plan.Domain.String()), Tag: req.Tag,
+		Target: cmp.Or(req.Target, req.Plan.Domain.String()), Tag: req.Tag, Note: req.Note,
 		Started: started, Tool: audit.Tool{Version: a.Version, Catalogue: rules.Version},
 		Snapshot: audit.Snapshot{
 			Domain: req.Plan.Domain, At: started, Scope: req.Plan.Scope, Vantage: audit.Vantage{Name: req.Vantage},
@@ -167,6 +168,19 @@ func (a *Auditor) stored(ctx context.Context, run *audit.Run) (Result, audit.Pri
 		return Result{}, audit.Prior{}, fmt.Errorf("read the history: %w", err)
 	}
 	out.Delta, out.History = audit.Compare(prior, run, rules.Info()), history(prior, run)
+	// The run before may have been pruned. Since when a verdict holds stays with
+	// the run itself.
+	own, err := a.Store.PriorOf(ctx, run.ID)
+	if err != nil {
+		return Result{}, audit.Prior{}, fmt.Errorf("read the history: %w", err)
+	}
+	for key, v := range out.History {
+		known := own.Verdicts[key]
+		if known.Status == v.Status && known.Since.Before(v.Since) {
+			v.Since = known.Since
+			out.History[key] = v
+		}
+	}
 	return out, prior, nil
 }
 

@@ -16,7 +16,7 @@ func Build(run *audit.Run, delta *audit.Delta, history History) Model {
 	s := run.Snapshot
 	m := Model{
 		Kind: run.Kind, Target: run.Target, Unicode: s.Domain.Unicode(), Run: run.ID, State: run.State, Started: run.Started.UTC(),
-		Vantage: s.Vantage.Name, HELO: s.Vantage.HELO, Tag: run.Tag, Coverage: run.Score.Coverage, Rubric: run.Score.Rubric,
+		Vantage: s.Vantage.Name, HELO: s.Vantage.HELO, Tag: run.Tag, Remark: run.Note, Coverage: run.Score.Coverage, Rubric: run.Score.Rubric,
 		Scope: scopeFields(s.Scope), Tool: run.Tool,
 	}
 	var fails, notes, passes []audit.Finding

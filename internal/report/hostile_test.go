@@ -244,6 +244,7 @@ func checkJSON(t *testing.T, e Entry) {
 	r := back.Runs[0]
 	same("target", r.Target, e.Run.Target)
 	same("tag", r.Tag, e.Run.Tag)
+	same("note", r.Note, e.Run.Note)
 	same("vantage", r.Vantage.Name, e.Run.Snapshot.Vantage.Name)
 	for i, f := range r.Findings {
 		want := e.Run.Findings[i]

@@ -19,6 +19,7 @@ type RunLine struct {
 	Vantage  string
 	Started  time.Time
 	Tag      string
+	Note     string // as the user typed it
 	Changed  bool
 	Fails    map[audit.Severity]int
 	Unknown  int
@@ -27,12 +28,16 @@ type RunLine struct {
 	Score    audit.Score // zero: it was given none
 }
 
-// Columns of a list of runs: of the results, and of what they are behind the
-// grades.
+// Columns of a list of runs: of what a run is about, of the results, and of
+// what they are behind the grades.
 const (
+	colTarget = 24
 	colResult = 50
 	colCounts = colResult + len("A*/A*/A* ")
 )
+
+// maxListedNote is how many lines a note takes in a list.
+const maxListedNote = 2
 
 // Runs writes a list of runs as a table.
 func Runs(w io.Writer, runs []RunLine, color bool) error {
@@ -42,13 +47,18 @@ func Runs(w io.Writer, runs []RunLine, color bool) error {
 		return p.err
 	}
 	graded := slices.ContainsFunc(runs, func(r RunLine) bool { return gradesInShort(r.Score) != "" })
-	head, column := pad(pad(pad("RUN", 6)+"STARTED (UTC)", 24)+"DOMAIN", colResult), colResult
+	head, column := pad(pad(pad("RUN", 6)+"STARTED (UTC)", colTarget)+"DOMAIN", colResult), colResult
 	if graded {
 		head, column = pad(head+"GRADES", colCounts), colCounts
 	}
 	p.line(p.paint(bold, head+"RESULT"))
 	for _, r := range runs {
 		p.runLine(r, column)
+		if r.Note != "" {
+			p.rows = maxListedNote
+			p.hang(pad("", colTarget)+"note: ", r.Note)
+			p.rows = 0
+		}
 	}
 	if graded {
 		p.line("")
@@ -117,9 +127,17 @@ func Diff(w io.Writer, m Model, color bool) error {
 	return p.err
 }
 
+// Asked is whom an audit puts its DNS questions to, and which block lists some
+// of these questions are for.
+type Asked struct {
+	Resolvers []string
+	Addresses []string // lists of addresses
+	Domains   []string // lists of domains
+}
+
 // DryRun writes what an audit of a domain would contact. facts are what DNS
 // said of its MX records and addresses.
-func DryRun(w io.Writer, d audit.Domain, scope audit.Scope, facts audit.Facts) error {
+func DryRun(w io.Writer, d audit.Domain, scope audit.Scope, facts audit.Facts, asked Asked) error {
 	p := &page{w: w}
 	p.hang("", d.String())
 	if facts.MX.Records.State == audit.Unknown {
@@ -142,7 +160,14 @@ func DryRun(w io.Writer, d audit.Domain, scope audit.Scope, facts audit.Facts) e
 	if !connects {
 		p.line("  no connections: DNS only")
 	}
-	p.line("  DNS questions go to the resolvers alone; nothing was connected to now")
+	p.hang("  ", "DNS questions go to the resolvers alone: "+strings.Join(asked.Resolvers, ", "))
+	if scope.Has(audit.AreaDNSBL) {
+		p.hang("  ", fmt.Sprintf("through these, block lists are asked about every public address: %s; and about %s: %s; and about their own test entries",
+			strings.Join(asked.Addresses, ", "), d, strings.Join(asked.Domains, ", ")))
+	} else {
+		p.line("  no block lists")
+	}
+	p.line("  nothing was connected to now")
 	return p.err
 }
 

@@ -26,6 +26,7 @@ type Model struct {
 	Vantage string
 	HELO    string // the name given in EHLO; empty when nothing was connected to
 	Tag     string
+	Remark  string  // the note of the run, as the user typed it; empty: none
 	Scope   []Field // what was looked at
 	Tool    audit.Tool
 	// Result is the report in a few words, for a list of reports.

@@ -197,6 +197,9 @@ func (m Model) about() []Field {
 	if m.Tag != "" {
 		add("Tag", ours(m.Tag))
 	}
+	if m.Remark != "" {
+		add("Note", ours(m.Remark))
+	}
 	fields = append(fields, m.Scope...)
 	add("Made with", ours(fmt.Sprintf("mailaudit %s, rules %s", m.Tool.Version, m.Tool.Catalogue)))
 	return fields

@@ -81,6 +81,9 @@ func (p *page) head(m Model) {
 	if m.Kind == audit.KindSMTP {
 		p.meansOf(m)
 	}
+	if m.Remark != "" {
+		p.hang("note: ", m.Remark)
+	}
 	p.line("")
 	p.hang("  ", strings.Join(m.Headline, " "))
 	if m.Kind == audit.KindSMTP {

@@ -44,10 +44,10 @@ type Rule struct {
 	// AtPort25 is the worst that a fail on port 25 can be, where that is less
 	// than on the ports where mail is handed in. Empty: there is no difference.
 	AtPort25 audit.Severity
-	Title    string           // the proposition that passes
-	Refs     []Ref            // no citation, no rule
-	Why      string           // what goes wrong for real mail when it fails
-	Fix      string           // what to do, in general words
+	Title    string // the proposition that passes
+	Refs     []Ref  // no citation, no rule
+	Why      string // what goes wrong for real mail when it fails
+	Fix      string // what to do, in general words
 	// After lists rules that make this one moot where they fail: one dead host
 	// is one failure, not twelve. They stand earlier in the catalogue.
 	After []audit.RuleID
