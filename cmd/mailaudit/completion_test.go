@@ -91,7 +91,7 @@ func completions() []completion {
 		return completion{strings.Split(typed, " "), want} // a blank at the end: an empty word
 	}
 	return []completion{
-		c("", "audit", "smtp", "runs", "show", "diff", "report", "rejudge", "note", "explain", "rules", "db", "completion", "version", "help"),
+		c("", "audit", "smtp", "runs", "show", "diff", "report", "rejudge", "note", "explain", "rules", "db", "demo", "completion", "version", "help"),
 		c("a", "audit"),
 		c("re", "report", "rejudge"),
 		c("frob"),

@@ -29,7 +29,7 @@ type outputFile struct{ format, path string }
 
 func (p *program) readOutput(c *cli.Context) (output, error) {
 	o := output{format: c.String("format"), verbose: c.Bool("verbose"), client: c.String("client")}
-	if c.String("db") != p.env("MAILAUDIT_DB") {
+	if c.String("db") != p.env(envName("db")) {
 		o.db = c.String("db")
 	}
 	err := oneOf("format", o.format, runFormats()...)

@@ -57,7 +57,7 @@ func TestReadOnly(t *testing.T) {
 		code             int
 		out, err, report string
 	}{
-		{"runs --db DIR/history.db", exitOK, `no faults, changed\n +note: a remark\n$`, `^$`, "questions 0, connections 0"},
+		{"runs --db DIR/history.db", exitOK, `no faults, changed\n +note: a remark\n`, `^$`, "questions 0, connections 0"},
 		{"show example.org --db DIR/history.db", exitOK, report, `^$`, "questions 0, connections 0"},
 		{"show 1 -f json --db DIR/history.db", exitOK, `^\{`, `^$`, "questions 0, connections 0"},
 		{"diff --db DIR/history.db", exitOK, `nothing changed\n$`, `^$`, "questions 0, connections 0"},
