@@ -37,7 +37,7 @@ func auditFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "sending-ip", Usage: "`IP` address that sends mail for the domain (repeatable)"},
 		&cli.StringFlag{Name: "helo", Usage: "`NAME` to give in EHLO (default: our own forward-confirmed name)"},
 		&cli.StringSliceFlag{Name: "source", Usage: "local `IP` address to connect from (one per family)"},
-		&cli.StringFlag{Name: "file", Usage: "audit the domains in `LIST` (-: standard input), a line each: DOMAIN [selector=S]... [ip=IP]... # comment"},
+		&cli.StringFlag{Name: "file", Usage: "audit the domains in `FILE` (-: standard input), a line each: DOMAIN [selector=S]... [ip=IP]... # comment"},
 		&cli.IntFlag{Name: "parallel", Value: auditor.Parallel, Usage: "audit `N` domains at once, at most"},
 		&cli.StringSliceFlag{Name: "only", Usage: "audit only these `AREAS`: mx, spf, dkim, dmarc, rdns, helo, dnsbl, smtp, tls, auth"},
 		&cli.StringSliceFlag{Name: "skip", Usage: "leave these `AREAS` out"},
