@@ -153,7 +153,7 @@ func TestPruneTarget(t *testing.T) {
 	inWorld(t, examplesWorld, func(t *testing.T, w *lab.World) {
 		db := filepath.Join(t.TempDir(), "history.db")
 		for range 3 {
-			mustAudit(t, w, db, "example.org", "example.net", "--only", "mx")
+			mustAudit(t, w, db, "example.org", "example.net", "--only", "mx", "--parallel", "1")
 			time.Sleep(24 * time.Hour)
 		}
 		got := attempt{args: strings.Fields("db prune --keep-last 1 --target example.com"), db: db}.in(w)
