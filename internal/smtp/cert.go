@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
 	"errors"
 	"slices"
@@ -16,9 +17,12 @@ import (
 	"mailaudit/internal/audit"
 )
 
-// maxDN bounds a distinguished name in the facts. X.509 bounds each attribute
+// Limits on a distinguished name in the facts. X.509 bounds each attribute
 // (RFC 5280 appendix A: 64 to 128 characters), not their number.
-const maxDN = 512
+const (
+	maxDN         = 512 // octets
+	maxAttributes = 64  // real names have ten
+)
 
 // loadRoots is the pool to trust. A system without any root certificate gives
 // an empty pool and no error; nil says so for both.
@@ -122,6 +126,21 @@ func top(chain []*x509.Certificate) *x509.Certificate {
 	return c
 }
 
+// distinguished is a name as text (RFC 4514). Writing a name of n attributes
+// takes package pkix n copies of it, and a certificate has room for thousands:
+// those beyond the limit are left out before.
+func distinguished(n pkix.Name) audit.Raw {
+	if len(n.Names) > maxAttributes {
+		var first pkix.RDNSequence
+		for _, a := range n.Names[:maxAttributes] {
+			first = append(first, pkix.RelativeDistinguishedNameSET{a})
+		}
+		n = pkix.Name{}
+		n.FillFromRDNSequence(&first)
+	}
+	return audit.Raw(n.String()).Clip(maxDN)
+}
+
 func selfIssued(c *x509.Certificate) bool { return bytes.Equal(c.RawIssuer, c.RawSubject) }
 
 // nameMatch asks whether the certificate is for the host, by subjectAltName
@@ -142,8 +161,8 @@ func nameMatch(leaf *x509.Certificate, host audit.DNSName) audit.Obs[audit.Nothi
 func certificate(c *x509.Certificate) audit.Certificate {
 	sum, spki := sha256.Sum256(c.Raw), sha256.Sum256(c.RawSubjectPublicKeyInfo)
 	out := audit.Certificate{
-		Subject:   audit.Raw(c.Subject.String()).Clip(maxDN),
-		Issuer:    audit.Raw(c.Issuer.String()).Clip(maxDN),
+		Subject:   distinguished(c.Subject),
+		Issuer:    distinguished(c.Issuer),
 		NameCount: len(c.DNSNames) + len(c.IPAddresses),
 		NotBefore: c.NotBefore.UTC(),
 		NotAfter:  c.NotAfter.UTC(),

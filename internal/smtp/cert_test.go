@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"io"
 	"math/big"
 	"net"
@@ -226,6 +227,35 @@ func TestCertificateFacts(t *testing.T) {
 	}
 	if !certificate(root.cert).SelfIssue {
 		t.Error("the root is not self-issued")
+	}
+}
+
+// TestManyAttributes: a name of thousands of attributes costs as much as its
+// first ones.
+func TestManyAttributes(t *testing.T) {
+	name := func(n int) pkix.Name {
+		out := pkix.Name{CommonName: "mx.example.org"}
+		for range n {
+			out.ExtraNames = append(out.ExtraNames, pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{1, 2, 3}, Value: "x"})
+		}
+		return out
+	}
+	read := func(n int) audit.Certificate {
+		tc := leaf(t, authority(t, "Root", nil, nil), func(c *x509.Certificate) { c.Subject = name(n) })
+		sent := parse(t, tc.Certificate[0])
+		var got audit.Certificate
+		allocated := testing.AllocsPerRun(1, func() { got = certificate(sent) })
+		if allocated > 2000 {
+			t.Errorf("%d attributes: %.0f allocations", n, allocated)
+		}
+		return got
+	}
+	if got, want := read(2).Subject, audit.Raw("CN=mx.example.org,1.2.3=#130178,1.2.3=#130178"); got != want {
+		t.Errorf("two attributes: %q, want %q", got, want)
+	}
+	few, many := read(maxAttributes-1).Subject, read(9000).Subject
+	if len(many) != maxDN || few != many {
+		t.Errorf("%q, and of thousands\n%q", few, many)
 	}
 }
 

@@ -54,7 +54,8 @@
 // refused, EHLO refused, STARTTLS not offered or declined, TLS broken) is
 // believed only when a second, clean connection some seconds later says the
 // same: pools behind one address differ, and front ends offer less to
-// strangers.
+// strangers. A server that is out of step says the same every time: what is not
+// offered is not offered when QUIT has one reply.
 //
 // Servers are strangers. Every reply is bounded in bytes, in lines and in
 // time by a reader of our own: net/textproto, under net/smtp, reads an endless

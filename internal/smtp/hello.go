@@ -43,7 +43,7 @@ func newHello(rp reply, ours string, stable *audit.Stabilizer) audit.Hello {
 		if !ok {
 			continue
 		}
-		k.Params = stable.Text(k.Params)
+		k.Params = stable.Text(k.Params).Clip(maxLine) // what is hidden may be shorter than the word for it
 		// Servers that list AUTH in both spellings mean it once.
 		if k.Name == "AUTH" && slices.Contains(h.Keywords, k) {
 			continue

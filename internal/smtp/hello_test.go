@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -94,10 +95,10 @@ func TestGreeting(t *testing.T) {
 // FuzzHello: keywords are upper case, printable and bounded whatever the
 // lines are, and STARTTLS is found only where it is the first word of a line.
 func FuzzHello(f *testing.F) {
-	for _, seed := range []string{"mx\nSTARTTLS", "mx\nAUTH=PLAIN\nAUTH PLAIN", "\n\x00 a", "mx\nX STARTTLS", "mx STARTTLS\nstarttls x"} {
+	for _, seed := range []string{"mx\nSTARTTLS", "mx\nAUTH=PLAIN\nAUTH PLAIN", "\n\x00 a", "mx\nX STARTTLS", "mx STARTTLS\nstarttls x", "mx\nX " + strings.Repeat("::1 ", 500)} {
 		f.Add(seed)
 	}
-	stable := audit.NewStabilizer()
+	stable := audit.NewStabilizer(netip.MustParseAddr("::1"))
 	f.Fuzz(func(t *testing.T, text string) {
 		lines := strings.Split(text, "\n")
 		h := newHello(replyOf(lines...), "probe.example.net", stable)
@@ -105,6 +106,9 @@ func FuzzHello(f *testing.F) {
 			t.Fatalf("limits: %+v", h)
 		}
 		for _, k := range h.Keywords {
+			if len(k.Params) > maxLine {
+				t.Fatalf("parameters of %d octets", len(k.Params))
+			}
 			if k.Name == "" || len(k.Name) > maxKeyword || k.Name != strings.ToUpper(k.Name) || audit.Raw(k.Name).String() != strings.ReplaceAll(k.Name, `\`, `\\`) || strings.Contains(k.Name, " ") {
 				t.Fatalf("keyword %q", k.Name)
 			}

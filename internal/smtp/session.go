@@ -157,7 +157,17 @@ func (s *session) ehlo() bool { return s.introduce("EHLO", "HELO", &s.rec.EHLO, 
 
 // ehloInside is the same where TLS was there from the first byte.
 func (s *session) ehloInside() bool {
-	return s.introduce("EHLO inside TLS", "HELO inside TLS", &s.rec.EHLOTLS, &s.look.helloTLS)
+	return s.introduce("EHLO inside TLS", "HELO inside TLS", &s.rec.EHLOTLS, &s.look.helloTLS) && s.listed()
+}
+
+// listed reports whether a reply to EHLO inside TLS ended with its last line.
+// Where it goes on, what it does not list may be listed there.
+func (s *session) listed() bool {
+	why, ok := s.inStep()
+	if !ok {
+		return s.fail(dark, why.Code, why.Text)
+	}
+	return true
 }
 
 // introduce says the first EHLO of a connection (RFC 5321 section 3.2). The
@@ -211,16 +221,20 @@ func (s *session) helo(code int, ehlo, helo string) bool {
 func unknownCommand(code int) bool { return code == 500 || code == 502 }
 
 // offered looks for STARTTLS in the EHLO reply. A reply that goes on behind
-// its last line might list it there, so nothing is concluded from one.
+// its last line might list it there, and one that belongs to no command lists
+// nothing, so nothing is concluded from either.
 func (s *session) offered() bool {
 	if why, ok := s.inStep(); !ok {
 		return s.fail(dark, why.Code, why.Text)
 	}
 	_, ok := s.look.hello.Keyword("STARTTLS")
-	if !ok {
-		return s.fail(negative, audit.NotOffered, "STARTTLS is not in the reply to EHLO")
+	switch {
+	case ok:
+		return true
+	case !s.parted():
+		return s.fail(dark, audit.OutOfStep, "the server sent replies that belong to no command")
 	}
-	return true
+	return s.fail(negative, audit.NotOffered, "STARTTLS is not in the reply to EHLO")
 }
 
 // upgrade asks for TLS and turns the connection into it.
@@ -262,7 +276,7 @@ func (s *session) ehloAgain() bool {
 		return s.fail(dark, why.Code, why.Text)
 	case rp.code == 250:
 		s.look.helloTLS = newHello(rp, s.p.cfg.HELO, s.stable)
-		return true
+		return s.listed()
 	case unknownCommand(rp.code) || rp.code == 503: // 503: it has not forgotten the first EHLO
 		return s.fail(negative, audit.Declined, "the server refuses EHLO inside TLS (5xx)")
 	case rp.class() == 5:

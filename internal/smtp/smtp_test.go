@@ -234,6 +234,27 @@ func TestDialogue(t *testing.T) {
 		{"masked by a firewall", []any{ehloAnswers("250-mx", "250-XXXXXXXA", "250 XSTARTTLS")}, noTLS, "QQ"},
 		{"STARTTLS as a parameter", []any{ehloAnswers("250-mx STARTTLS", "250 X STARTTLS")}, noTLS, "QQ"},
 		{"every EHLO line with a space", []any{script(func(s *peer) { s.greet("220 mx"); s.answer(ehlo, "250 mx", "250 STARTTLS"); s.wait() })}, "S S S n out-of-step not-learned not-learned", "-"},
+		{"every EHLO line with a space, each in its packet", []any{script(func(s *peer) {
+			s.greet("220 mx")
+			s.answer(ehlo, "250 mx")
+			time.Sleep(time.Millisecond)
+			s.say("250 STARTTLS")
+			s.bye()
+		})}, "S S S n out-of-step not-learned not-learned", "Q"},
+		{"an unasked reply late behind the greeting", []any{script(func(s *peer) {
+			s.greet("220 mx")
+			time.Sleep(time.Millisecond)
+			s.say("250 ready")
+			time.Sleep(time.Millisecond)
+			s.answer(ehlo, "250-mx", "250 STARTTLS")
+			s.bye()
+		})}, "S S S n out-of-step not-learned not-learned", "Q"},
+		{"not offered, and 250 to QUIT", []any{script(func(s *peer) {
+			s.greet("220 mx")
+			s.answer(ehlo, "250 mx")
+			s.answer("QUIT", "250 bye")
+		})}, noTLS, "QQ"},
+		{"not offered, and closes at QUIT", []any{script(func(s *peer) { s.greet("220 mx"); s.answer(ehlo, "250 mx"); s.want("QUIT") })}, noTLS, "QQ"},
 
 		// STARTTLS asked for.
 		{"declined twice", []any{declines}, fmt.Sprintf(atTLS, "!declined n"), "QQ"},
@@ -270,7 +291,7 @@ func TestDialogue(t *testing.T) {
 		{"needs a client certificate", []any{inTLS(func(s *peer) {
 			s.tls(&tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert})
 		})}, fmt.Sprintf(insideNL, "tls-protocol"), "-"},
-		{"out of step after EHLO inside", []any{inTLS(func(s *peer) { s.tls(serve(cert)); s.answer(ehlo, "250 mx", "250 mx"); s.wait() })}, whole, "-"},
+		{"out of step after EHLO inside", []any{inTLS(func(s *peer) { s.tls(serve(cert)); s.answer(ehlo, "250 mx", "250 STARTTLS"); s.wait() })}, fmt.Sprintf(insideNL, "out-of-step"), "-"},
 
 		// QUIT.
 		{"mute at QUIT", []any{script(func(s *peer) {
@@ -479,7 +500,8 @@ func TestWaits(t *testing.T) {
 		{"no greeting", []any{script(mute)}, DefaultGreeting, "S timeout"},
 		{"one octet a second", []any{script(drip)}, DefaultGreeting, "S timeout"},
 		{"no reply to EHLO", []any{script(func(s *peer) { s.say("220 mx"); s.wait() })}, DefaultReply, "S S timeout"},
-		{"not offered", []any{script(func(s *peer) { s.say("220 mx"); s.answer(ehlo, "250 mx"); s.wait() })}, DefaultConfirmAfter, "S S S n !not-offered"},
+		{"not offered", []any{script(func(s *peer) { s.say("220 mx"); s.answer(ehlo, "250 mx"); s.bye() })}, DefaultConfirmAfter, "S S S n !not-offered"},
+		{"not offered, mute at QUIT", []any{script(func(s *peer) { s.say("220 mx"); s.answer(ehlo, "250 mx"); s.wait() })}, DefaultConfirmAfter + 2*goodbyeLimit, "S S S n !not-offered"},
 		{"refused", []any{refused()}, DefaultConfirmAfter, "!conn-refused"},
 		{"TLS stall", []any{script(func(s *peer) {
 			s.say("220 mx")

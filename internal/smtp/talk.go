@@ -11,6 +11,9 @@ import (
 	"mailaudit/internal/dial"
 )
 
+// codeBye answers QUIT (RFC 5321 section 4.2.3).
+const codeBye = 221
+
 // misfit is the reason for a reply that is neither a success nor a 5xx.
 func (s *session) misfit(rp reply, command string) audit.Reason {
 	if rp.class() == 4 {
@@ -118,6 +121,31 @@ func (s *session) reason(err error) audit.Reason {
 		why = audit.Reason{Code: audit.LocalError, Text: "the connection failed in a way that is not known"}
 	}
 	return why
+}
+
+// parted says QUIT and hears the reply out, and reports whether the
+// conversation was in step until then. inStep cannot see a reply that is still
+// on its way: taken for the reply to the command before, it leaves that one to
+// be taken for the reply to QUIT, and one more comes. A single reply of
+// another code than 221 is a server's manner, and none decides nothing.
+func (s *session) parted() bool {
+	s.deadline(goodbyeLimit)
+	s.log.add(client, "QUIT")
+	_, err := io.WriteString(s.conn, "QUIT\r\n")
+	if err != nil {
+		s.fit = false
+		return true
+	}
+	rp, _, heard := s.read("the reply to QUIT")
+	s.fit = false // the last word is said
+	if !heard || rp.code == codeBye {
+		return true
+	}
+	rp, err = s.in.reply()
+	for _, line := range rp.lines {
+		s.log.add(server, line)
+	}
+	return err != nil
 }
 
 // leave ends the connection: with QUIT when the conversation is in step, at
