@@ -485,12 +485,15 @@ func (d slowDialer) Host(ctx context.Context, remote netip.AddrPort) (net.Conn, 
 // TestWaits pins how long each kind of silence is borne, in fake time.
 func TestWaits(t *testing.T) {
 	cert := leaf(t, nil, nil)
-	drip := func(s *peer) {
-		for _, c := range strings.Repeat("220-drip\r\n", 100) {
-			s.send(string(c))
-			time.Sleep(time.Second)
+	slowly := func(text string) script { // an octet a second
+		return func(s *peer) {
+			for i := range text {
+				s.send(text[i : i+1])
+				time.Sleep(time.Second)
+			}
 		}
 	}
+	dripping := func(code string) script { return slowly(strings.Repeat(code+"-drip\r\n", 100)) }
 	for _, tt := range []struct {
 		name    string
 		scripts []any
@@ -498,7 +501,14 @@ func TestWaits(t *testing.T) {
 		want    string
 	}{
 		{"no greeting", []any{script(mute)}, DefaultGreeting, "S timeout"},
-		{"one octet a second", []any{script(drip)}, DefaultGreeting, "S timeout"},
+		{"one octet a second", []any{dripping("220")}, DefaultGreeting, "S timeout"},
+		{"one octet a second at EHLO", []any{script(func(s *peer) { s.say("220 mx"); s.want(ehlo); dripping("250")(s) })}, DefaultReply, "S S timeout"},
+		{"one octet a second at STARTTLS", []any{afterEHLO(func(s *peer) { s.want("STARTTLS"); dripping("220")(s) })}, greetTook + DefaultReply, "S S S n S timeout"},
+		{"one octet a second in the handshake", []any{inTLS(clientHello(slowly("\x16\x03\x03\x40\x00\x02\x00\x3f\xfc" + strings.Repeat("\x03", 200))))},
+			2*(greetTook+DefaultHandshake) + DefaultConfirmAfter, "S S S n S tls-stall"},
+		{"one octet a second inside TLS", []any{inTLS(func(s *peer) { s.tls(serve(cert)); s.want(ehlo); dripping("250")(s) })}, greetTook + DefaultReply, "S S S n S S timeout"},
+		{"one octet a second at QUIT", []any{script(func(s *peer) { s.say("220 mx"); s.answer(ehlo, "250 mx"); s.want("QUIT"); dripping("221")(s) })},
+			2*goodbyeLimit + DefaultConfirmAfter, "S S S n !not-offered"},
 		{"no reply to EHLO", []any{script(func(s *peer) { s.say("220 mx"); s.wait() })}, DefaultReply, "S S timeout"},
 		{"not offered", []any{script(func(s *peer) { s.say("220 mx"); s.answer(ehlo, "250 mx"); s.bye() })}, DefaultConfirmAfter, "S S S n !not-offered"},
 		{"not offered, mute at QUIT", []any{script(func(s *peer) { s.say("220 mx"); s.answer(ehlo, "250 mx"); s.wait() })}, DefaultConfirmAfter + 2*goodbyeLimit, "S S S n !not-offered"},
