@@ -85,6 +85,7 @@ type endpoint struct {
 	Host     string        `json:"host"`
 	Addr     string        `json:"addr"`
 	Port     int           `json:"port"`
+	Mode     string        `json:"mode"`
 	Connect  obs[nothing]  `json:"connect"`
 	Greeting obs[greeting] `json:"greeting"`
 	Hello    obs[hello]    `json:"hello"`
@@ -201,7 +202,19 @@ func mailaudit(t *testing.T, root string, args ...string) result {
 // audit runs "mailaudit audit lab.test" as JSON against the lab.
 func audit(t *testing.T, root, db string) (run, result) {
 	t.Helper()
-	r := mailaudit(t, root, "audit", labDomain, "--resolver", dnsAddr, "--allow-private", "--only", "mx,rdns,smtp,tls", "--db", db, "--format", "json")
+	return auditOf(t, root, labDomain, "--db", db)
+}
+
+// auditOf runs an audit of a domain of the lab as JSON.
+func auditOf(t *testing.T, root, domain string, args ...string) (run, result) {
+	t.Helper()
+	return oneRun(t, root, append([]string{"audit", domain, "--only", "mx,rdns,smtp,tls"}, args...)...)
+}
+
+// oneRun runs the program as JSON against the lab and reads its one run.
+func oneRun(t *testing.T, root string, args ...string) (run, result) {
+	t.Helper()
+	r := mailaudit(t, root, append(args, "--resolver", dnsAddr, "--allow-private", "--format", "json")...)
 	var doc document
 	err := json.Unmarshal([]byte(r.stdout), &doc)
 	if err != nil {
