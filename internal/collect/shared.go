@@ -94,6 +94,11 @@ func (s *Shared) look(ctx context.Context, prober Prober, t smtp.Target, p *prob
 	leave := s.enter(ctx, t.Host)
 	p.endpoint, p.sessions = prober.Probe(ctx, t) // with a ctx that has ended it connects to nothing and says why
 	leave()
+	// Many runs bring this into canonical form at once, in place: what is so
+	// already is not written to.
+	whole := audit.Facts{SMTP: []audit.Endpoint{p.endpoint}}
+	whole.Canonical()
+	p.endpoint = whole.SMTP[0]
 	p.at = time.Now()
 	p.void = ctx.Err() != nil
 	if p.void {

@@ -185,3 +185,31 @@ func TestSharedForgets(t *testing.T) {
 		}
 	})
 }
+
+// What runs share they bring into canonical form at the same time: the race
+// detector sees whoever writes then, and the others see what he writes.
+func TestSharedIsCanonical(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, shared := &server{show: func(e *audit.Endpoint) {
+			var unsorted []audit.Keyword
+			for i := range 60 {
+				unsorted = append(unsorted, audit.Keyword{Name: fmt.Sprintf("X%02d", (i*37)%60)})
+			}
+			e.Hello = audit.See(audit.Hello{Keywords: unsorted}, "")
+		}}, NewShared()
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				e, _, _ := shared.probe(t.Context(), s, at("mx.example.org", "192.0.2.25"))
+				f := audit.Facts{SMTP: []audit.Endpoint{e}}
+				f.Canonical()
+				for i, k := range f.SMTP[0].Hello.Value.Keywords {
+					if k.Name != fmt.Sprintf("X%02d", i) {
+						t.Errorf("keyword %d is %s", i, k.Name)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
