@@ -37,6 +37,7 @@ func auditFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "sending-ip", Usage: "`IP` address that sends mail for the domain (repeatable)"},
 		&cli.StringFlag{Name: "helo", Usage: "`NAME` to give in EHLO (default: our own forward-confirmed name)"},
 		&cli.StringSliceFlag{Name: "source", Usage: "local `IP` address to connect from (one per family)"},
+		controlFlag(),
 		&cli.StringFlag{Name: "file", Usage: "audit the domains in `FILE` (-: standard input), a line each: DOMAIN [selector=S]... [ip=IP]... # comment"},
 		&cli.IntFlag{Name: "parallel", Value: auditor.Parallel, Usage: "audit `N` domains at once, at most"},
 		&cli.StringSliceFlag{Name: "only", Usage: "audit only these `AREAS`: mx, spf, dkim, dmarc, rdns, helo, dnsbl, smtp, tls, auth"},
@@ -75,6 +76,7 @@ type auditOptions struct {
 	tag       string
 	note      string
 	transport transport
+	controls  []collect.Control
 	output    output
 }
 
@@ -253,6 +255,10 @@ func (p *program) sharedOptions(c *cli.Context) (auditOptions, error) {
 	if err != nil {
 		return o, err
 	}
+	o.controls, err = readControls(c)
+	if err != nil {
+		return o, err
+	}
 	o.output, err = p.readOutput(c)
 	return o, err
 }
@@ -322,6 +328,10 @@ func (p *program) dryRun(ctx context.Context, o auditOptions) error {
 		if err != nil {
 			return &outputError{"standard output", err}
 		}
+	}
+	err := p.dryControls(o)
+	if err != nil {
+		return err
 	}
 	return exitWith(worst)
 }

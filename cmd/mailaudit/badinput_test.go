@@ -63,7 +63,7 @@ func (a attempt) in(w *lab.World) outcome {
 	for _, r := range w.Resolvers {
 		resolvers += r.String() + ","
 	}
-	env := map[string]string{"MAILAUDIT_ALLOW_NET": documentation, "MAILAUDIT_RESOLVER": resolvers, "MAILAUDIT_DB": a.db, "MAILAUDIT_ONLY": areasOf(w)}
+	env := map[string]string{"MAILAUDIT_ALLOW_NET": documentation, "MAILAUDIT_RESOLVER": resolvers, "MAILAUDIT_DB": a.db, "MAILAUDIT_ONLY": areasOf(w), "MAILAUDIT_CONTROL": noControl}
 	for k, v := range a.env {
 		env[k] = v
 	}
@@ -190,7 +190,7 @@ func misuses() []misuse {
 		{args: []string{"explain", "nothing"}, want: `no rule.*\n.*mailaudit rules lists them`},
 		{args: []string{"explain", "a\nb\x00"}, want: `no rule`},
 		{args: []string{"rules", "tsl"}, want: `no area "tsl"\n.*did you mean: mailaudit rules tls$`},
-		{args: []string{"rules", "tls", "nonsense"}, want: `no area "nonsense"\n.*mx, spf, dkim, dmarc, rdns, helo, dnsbl, smtp, tls, auth$`},
+		{args: []string{"rules", "tls", "nonsense"}, want: `no area "nonsense"\n.*mx, spf, dkim, dmarc, rdns, helo, dnsbl, smtp, tls, auth, vantage$`},
 
 		// Flags that nobody knows.
 		{args: audit("--pasive"), want: `no flag --pasive\n.*did you mean: --passive$`},
@@ -220,6 +220,13 @@ func misuses() []misuse {
 		{args: audit("--helo", "[192.0.2.300]"), want: `--helo does not take`},
 		{args: audit("--source", "localhost"), want: `--source does not take "localhost"\n`},
 		{args: audit("--source", "192.0.2.1", "--source", "192.0.2.2"), want: `--source names two addresses of one family`},
+		{args: audit("--control", "mail.example.net:0"), want: `--control does not take "mail\.example\.net:0"\n.*or none$`},
+		{args: audit("--control", "two words"), want: `--control does not take "two words"\n`},
+		{args: audit("--control", "user@example.net"), want: `--control does not take "user@example\.net"\n`},
+		{args: audit("--control", "none", "--control", "mail.example.net"), want: `--control does not take "none"\n`},
+		{args: audit("--control="), want: `--control does not take ""\n`},
+		{args: audit(), env: map[string]string{"MAILAUDIT_CONTROL": "a b"}, want: `MAILAUDIT_CONTROL does not take "a b"\n`},
+		{args: []string{"smtp", "mail.example.org", "--control", "[::1"}, want: `--control does not take "\[::1"\n`},
 		{args: audit("--only", "mxx"), want: `--only does not take "mxx"\n.*did you mean: --only mx$`},
 		{args: audit("--only", "mx,,tls"), want: `--only does not take ""`},
 		{args: audit("--skip", "everything"), want: `--skip does not take "everything"\n.*one of: mx, spf, dkim, dmarc, rdns, helo, dnsbl, smtp, tls, auth$`},

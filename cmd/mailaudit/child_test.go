@@ -166,7 +166,7 @@ func child(t testing.TB, mode string, env []string, args ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(self, args...)
 	cmd.Args[0] = "mailaudit"
-	cmd.Env = append([]string{childMode + "=" + mode, "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"),
+	cmd.Env = append([]string{childMode + "=" + mode, "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "MAILAUDIT_CONTROL=" + noControl,
 		"GORACE=atexit_sleep_ms=0"}, env...) // the race detector would sleep for a second at the end
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {

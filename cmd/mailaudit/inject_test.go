@@ -253,7 +253,13 @@ func injectServer(t *testing.T, in injection, addr netip.AddrPort, connections i
 	}
 	good := server.Scripts[0]
 	for _, f := range connectFailures() {
-		in.try(t, f.name, addr, good, f.broken(good, 0), connections, true)
+		// Silence that is met every time is a fault of the server, where another
+		// one shows that it is not ours (smtp.unreachable).
+		silence := f.steps[0].Op != lab.NoRoute
+		in.try(t, f.name, addr, good, f.broken(good, 0), connections, !silence)
+		if silence {
+			in.silent(t, f.name+", always", addr, numbered(f.broken(good, 0), 1))
+		}
 	}
 	for at, step := range good.Steps {
 		if step.Op != lab.Say && step.Op != lab.StartTLS {
@@ -287,6 +293,24 @@ func (in injection) try(t *testing.T, what string, addr netip.AddrPort, good, ba
 	if lasting {
 		in.run(t, what+", always", addr, []lab.Script{numbered(bad, 1)}, true)
 	}
+}
+
+// silent makes a server silent for good. That may turn one verdict about it, and
+// no other.
+func (in injection) silent(t *testing.T, what string, addr netip.AddrPort, bad lab.Script) {
+	t.Helper()
+	after, _ := auditOnce(t, in.file, in.text, in.keys, func(w *lab.World) error {
+		return w.Change(lab.Change{Server: &lab.Server{Addr: addr, Scripts: []lab.Script{bad}}})
+	})
+	before, dead := maps.Clone(in.before), false
+	for key, f := range after {
+		if key.Rule == "smtp.unreachable" && strings.Contains(key.Subject, "["+addr.Addr().String()+"]") && f.Status == audit.Fail {
+			dead = true
+			delete(before, key)
+			delete(after, key)
+		}
+	}
+	checkInjection(t, what, before, after, !dead)
 }
 
 func numbered(s lab.Script, n int) lab.Script {

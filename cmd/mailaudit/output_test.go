@@ -588,7 +588,8 @@ dark.example.org. !servfail
 		want []string
 	}{
 		{"example.org", exitOK, []string{`mx1\.example\.org\[192\.0\.2\.25\]:25: one connection`, `mx1\.example\.org\[2001:db8::25\]:25: one connection`,
-			`mx2\.example\.org\[10\.0\.0\.25\]:25: would not be contacted: private`, `dig -t A -q mx3\.example\.org: `, `nothing was connected to now\n$`}},
+			`mx2\.example\.org\[10\.0\.0\.25\]:25: would not be contacted: private`, `dig -t A -q mx3\.example\.org: `, `nothing was connected to now\n`, `\nno control host would be contacted`}},
+		{"example.org --control control.example.net", exitOK, []string{`\nonly if a server does not answer(?s:.*)\n control\.example\.net\n$`}},
 		{"example.org --passive", exitOK, []string{`mx1\.example\.org\[192\.0\.2\.25\]:25: would not be contacted`, `no connections: DNS only`}},
 		{"example.org --only mx,rdns", exitOK, []string{`no connections: DNS only`, `questions go to the resolvers alone: 192\.0\.2\.53\n no block lists\n`}},
 		{"example.org --passive --only mx,dnsbl", exitOK, []string{`(?s)block lists are asked about every public address: Spamhaus ZEN\s+\(zen\.spamhaus\.org\), SpamCop .*about\s+example\.org: Spamhaus\s+DBL\s+\(dbl\.spamhaus\.org\);`}},

@@ -109,7 +109,7 @@ func (p *program) open(o auditOptions, watch *progress) auditor.Session {
 	dialer := dial.New(reach)
 	questions.Dialer = dialer
 	s := &session{
-		p: p, dialer: dialer, shared: collect.NewShared(), events: watch.events,
+		p: p, dialer: dialer, shared: collect.NewShared(), controls: o.controls, events: watch.events,
 		client: resolve.New(questions), again: resolve.New(questions),
 		probers: map[string]*smtp.Prober{},
 	}
@@ -125,6 +125,7 @@ type session struct {
 	dialer        *dial.Dialer
 	client, again *resolve.Client // again is for second looks: it remembers nothing of the first
 	shared        *collect.Shared
+	controls      []collect.Control
 	events        func(audit.Domain) func(collect.Event)
 
 	mu      sync.Mutex              // guards what follows, never held while waiting
@@ -141,7 +142,7 @@ func (s *session) work(req auditor.Request) auditor.Work {
 	return auditor.Work{
 		Config: collect.Config{
 			DNS: client, Lists: checker, BlockLists: lists,
-			Prober: s.prober, Shared: s.shared, Local: s.local, HostName: s.p.hostName,
+			Prober: s.prober, Shared: s.shared, Controls: s.controls, Local: s.local, HostName: s.p.hostName,
 			Events: s.events(req.Plan.Domain),
 		},
 		Queries: func() []audit.Query { return append(client.Queries(), again.Queries()...) },
@@ -167,6 +168,7 @@ func (s *session) prober(helo string) collect.Prober {
 }
 
 func (s *session) drain(ctx context.Context) {
+	s.shared.Drain()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.probers {

@@ -31,6 +31,7 @@ func (f *Facts) Canonical() {
 		}
 	}
 	f.canonicalMailAuth()
+	f.canonicalEgress()
 	slices.SortFunc(f.SMTP, compareEndpoints)
 	for i := range f.SMTP {
 		e := &f.SMTP[i]
@@ -84,7 +85,7 @@ func sortKeywords(ks []Keyword) {
 // Part is one area of the facts in its stored form. The store keeps each
 // distinct part once.
 type Part struct {
-	Name string // "mx", "hosts", "spf", "dkim", "dmarc", "rdns", "lists", "listings", "smtp"
+	Name string // "mx", "hosts", "spf", "dkim", "dmarc", "rdns", "lists", "listings", "smtp", "egress"
 	JSON []byte
 }
 
@@ -107,7 +108,7 @@ func slotOf[T any](name string, field *T) slot {
 func (f *Facts) slots() []slot {
 	return []slot{
 		slotOf("mx", &f.MX), slotOf("hosts", &f.Hosts), slotOf("spf", &f.SPF), slotOf("dkim", &f.DKIM), slotOf("dmarc", &f.DMARC),
-		slotOf("rdns", &f.RDNS), slotOf("lists", &f.Lists), slotOf("listings", &f.Listings), slotOf("smtp", &f.SMTP),
+		slotOf("rdns", &f.RDNS), slotOf("lists", &f.Lists), slotOf("listings", &f.Listings), slotOf("smtp", &f.SMTP), slotOf("egress", &f.Egress),
 	}
 }
 

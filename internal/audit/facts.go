@@ -23,6 +23,7 @@ type Facts struct {
 	Lists    []BlockList `json:"lists,omitempty"`    // by zone
 	Listings []Listing   `json:"listings,omitempty"` // by subject, zone
 	SMTP     []Endpoint  `json:"smtp,omitempty"`     // by host, address, port
+	Egress   []Egress    `json:"egress,omitempty"`   // by family, port
 }
 
 // Snapshot is everything that rules may look at.

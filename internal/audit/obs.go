@@ -41,6 +41,8 @@ const (
 // Reasons for Unknown.
 const (
 	Timeout      Code = "timeout"          // no answer in time
+	NoAnswer     Code = "no-answer"        // two connections came to nothing: silence, or a router that says "unreachable"
+	NoGreeting   Code = "no-greeting"      // connected, and not a word came in time
 	ServFail     Code = "servfail"         // RCODE 2
 	DNSRefused   Code = "refused"          // RCODE 5: the server does not want to answer us
 	FormErr      Code = "formerr"          // RCODE 1, also without EDNS
@@ -54,6 +56,8 @@ const (
 	Reset        Code = "reset"            // RST in the middle of the conversation
 	Closed       Code = "closed"           // FIN in the middle of the conversation
 	NotSMTP      Code = "not-smtp"         // something answered that does not speak SMTP
+	TLSOnly      Code = "tls-only"         // clear text met a port that is TLS from the first byte
+	ClearText    Code = "clear-text"       // TLS from the first byte met a server that greets in clear
 	Oversized    Code = "oversized"        // more than we read from a stranger
 	OutOfStep    Code = "out-of-step"      // replies that belong to no command
 	TempFail     Code = "temporary"        // a 4xx reply
@@ -63,6 +67,7 @@ const (
 	Blocked      Code = "blocked-address"  // the address guard does not let us go there
 	Budget       Code = "budget"           // our own limit of connections or questions is used up
 	EgressBlock  Code = "egress-blocked"   // our own network does not let us out
+	Intercepted  Code = "intercepted"      // something between us and the servers answers in their place, or rewrites what they say
 	Deadline     Code = "deadline"         // the time of this audit ran out
 	Interrupted  Code = "interrupted"      // the user stopped the run
 	Bug          Code = "bug"              // a rule or collector failed; always our fault

@@ -87,6 +87,10 @@ type Finding struct {
 	Fix      Fix      `json:"fix,omitzero"`
 }
 
+// OurSide reports whether the finding is about the network that mailaudit runs
+// in and not about the domain: such findings never count (see AreaVantage).
+func (f Finding) OurSide() bool { return f.Rule.Area() == AreaVantage }
+
 // Key is the identity of a finding across runs.
 type Key struct {
 	Rule    RuleID

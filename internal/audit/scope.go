@@ -24,7 +24,14 @@ const (
 	AreaAUTH  Area = "auth"
 )
 
-// Areas lists every area in report order.
+// AreaVantage is our own side: the network that mailaudit runs in. Nobody
+// chooses it: it is looked at wherever mail servers are, because what is seen of
+// them is worth as much as the way to them. It judges no domain, so it is no
+// member of [Areas]: its findings never count, gate nothing, and are compared
+// with no other run's. They only suspend what cannot be known.
+const AreaVantage Area = "vantage"
+
+// Areas lists every area that can be asked for, in report order.
 func Areas() []Area {
 	return []Area{AreaMX, AreaSPF, AreaDKIM, AreaDMARC, AreaRDNS, AreaHELO, AreaDNSBL, AreaSMTP, AreaTLS, AreaAUTH}
 }
@@ -53,7 +60,12 @@ type Scope struct {
 }
 
 // Has reports whether the area was looked at.
-func (s Scope) Has(a Area) bool { return slices.Contains(s.Areas, a) }
+func (s Scope) Has(a Area) bool {
+	if a == AreaVantage {
+		return s.Connects()
+	}
+	return slices.Contains(s.Areas, a)
+}
 
 // Connects reports whether the run connects to mail servers.
 func (s Scope) Connects() bool {

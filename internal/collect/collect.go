@@ -77,6 +77,9 @@ type Config struct {
 	// Shared is what the batch has in common at SMTP servers; nil: this is a run
 	// by itself.
 	Shared *Shared
+	// Controls are asked when a server does not answer, and in similar doubt; nil:
+	// nobody is, and what is in doubt stays unknown.
+	Controls []Control
 	// Lists asks block lists; BlockLists are those that it knows.
 	Lists      ListChecker
 	BlockLists []dnsbl.List
@@ -110,16 +113,18 @@ type Result struct {
 
 // Collector collects the facts of one domain. It is used once.
 type Collector struct {
-	cfg    Config
-	plan   Plan
-	ready  chan struct{} // closed when our name is known and the prober is made
-	helo   string        // set before ready
-	prober Prober        // the same
-	mu     sync.Mutex    // guards what follows, never held while waiting
-	result Result
-	taken  map[netip.Addr]bool     // addresses that are being looked at for themselves
-	met    map[netip.Addr]bool     // addresses that were connected to for this run
-	theirs map[netip.AddrPort]bool // servers that were looked at for another run alone
+	cfg        Config
+	plan       Plan
+	ready      chan struct{}  // closed when our name is known and the prober is made
+	helo       string         // set before ready
+	prober     Prober         // the same
+	background sync.WaitGroup // what is begun early for egress
+	mu         sync.Mutex     // guards what follows, never held while waiting
+	result     Result
+	taken      map[netip.Addr]bool     // addresses that are being looked at for themselves
+	met        map[netip.Addr]bool     // addresses that were connected to for this run
+	reached    map[way]bool            // ways on which a server answered
+	theirs     map[netip.AddrPort]bool // servers that were looked at for another run alone
 }
 
 // New makes a Collector for one plan.
@@ -130,6 +135,7 @@ func New(cfg Config, plan Plan) *Collector {
 	return &Collector{
 		cfg: cfg, plan: plan, ready: make(chan struct{}),
 		taken: map[netip.Addr]bool{}, met: map[netip.Addr]bool{}, theirs: map[netip.AddrPort]bool{},
+		reached: map[way]bool{},
 	}
 }
 
@@ -143,6 +149,7 @@ func (c *Collector) Collect(ctx context.Context) Result {
 	if c.plan.Named != nil {
 		c.named(ctx, &wg)
 		wg.Wait()
+		c.egress(ctx)
 		return c.finish()
 	}
 	for _, ip := range c.plan.Scope.SendingIPs {
@@ -152,6 +159,7 @@ func (c *Collector) Collect(ctx context.Context) Result {
 	c.senders(ctx, &wg)
 	c.mail(ctx, &wg)
 	wg.Wait()
+	c.egress(ctx)
 	return c.finish()
 }
 

@@ -17,7 +17,9 @@ func (c *Collector) endpoint(ctx context.Context, t smtp.Target, probe bool) {
 	<-c.ready
 	subject := audit.EndpointSubject(t.Host, t.Addr, t.Port)
 	c.emit(Event{Subject: subject, What: "SMTP", Begin: true})
+	t.Doubt = func(first audit.Endpoint) { c.doubt(ctx, first) }
 	e, sessions, ours := c.cfg.Shared.probe(ctx, c.prober, t)
+	c.answered(e)
 	c.tell(subject, "SMTP", e.Connect.State)
 	c.keep(func() {
 		c.result.HELO = c.helo

@@ -28,6 +28,8 @@ type Shared struct {
 	probes map[place]*list.Element
 	order  *list.List // of *probe, the last used in front
 	turns  map[audit.DNSName]*turn
+
+	errands errands // what is looked at once for all
 }
 
 // place is what is looked at once. Under most circumstances what a server shows
@@ -57,8 +59,12 @@ type turn struct {
 
 // NewShared makes one.
 func NewShared() *Shared {
-	return &Shared{probes: map[place]*list.Element{}, order: list.New(), turns: map[audit.DNSName]*turn{}}
+	return &Shared{probes: map[place]*list.Element{}, order: list.New(), turns: map[audit.DNSName]*turn{}, errands: errands{by: map[string]*errand{}}}
 }
+
+// Drain waits for what was begun for the whole batch by runs that had no time
+// to see its end: some seconds at most. Call it when no run is going on any more.
+func (s *Shared) Drain() { s.errands.running.Wait() }
 
 // probe looks at a target, or tells what was seen there shortly before or is
 // being seen right now. It reports whether the look was made for this caller.

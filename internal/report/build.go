@@ -22,6 +22,7 @@ func Build(run *audit.Run, delta *audit.Delta, history History) Model {
 	var fails, notes, passes []audit.Finding
 	for _, f := range run.Findings {
 		switch {
+		case f.OurSide(): // is told by OwnSide
 		case f.Status == audit.Fail && f.Severity == audit.Info:
 			notes = append(notes, f)
 		case f.Status == audit.Fail:

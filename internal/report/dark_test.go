@@ -118,6 +118,8 @@ func TestAdvice(t *testing.T) {
 		{audit.Malformed, true, "--resolver"}, {audit.NoRoute, false, "our side"}, {audit.LocalError, false, "our side"}, {audit.LocalPolicy, true, "our side"},
 		{audit.RefusedUs, false, "ask the operator"}, {audit.Blocked, false, "--allow-net"}, {audit.Deadline, true, "--timeout"},
 		{audit.Interrupted, true, "to the end"}, {audit.Bug, false, "report it"}, {audit.TLSStall, false, "later"}, {audit.EgressBlock, false, "lets port 25 out"},
+		{audit.NoAnswer, false, "port 25"}, {audit.Intercepted, false, "our side"}, {audit.TLSOnly, false, "--mode tls,"}, {audit.ClearText, false, "--mode starttls,"},
+		{audit.NoGreeting, false, "--mode tls;"}, {audit.Reset, false, "another network"}, {audit.Closed, false, "another network"},
 	} {
 		got := advice(c.cause, c.dns, true)
 		if !strings.Contains(got, c.part) {

@@ -66,6 +66,7 @@ func knownValues() map[reflect.Type][]string {
 		reflect.TypeFor[audit.Code]():     {"timeout", "no-route", "servfail", "not-learned", "blocked-address", "deadline", "local-policy", "bug"},
 		reflect.TypeFor[audit.Kind]():     {"audit", "smtp"},
 		reflect.TypeFor[audit.Mode]():     {"", "starttls", "tls", "plain"},
+		reflect.TypeFor[audit.Family]():   {"ipv4", "ipv6"},
 		reflect.TypeFor[audit.RunState](): {"complete", "aborted", "running", "complete", "complete"},
 		reflect.TypeFor[audit.Action]():   {"add", "replace", "remove"},
 		reflect.TypeFor[audit.RuleID]():   append(ids, "mx.of-another-version"),

@@ -171,6 +171,21 @@ func DryRun(w io.Writer, d audit.Domain, scope audit.Scope, facts audit.Facts, a
 	return p.err
 }
 
+// DryRunControls writes which control hosts an audit may connect to, besides
+// what it is about: at most so many of them in each family.
+func DryRunControls(w io.Writer, hosts []string, most int) error {
+	p := &page{w: w}
+	if len(hosts) == 0 {
+		p.hang("", "no control host would be contacted: what does not answer stays unknown")
+		return p.err
+	}
+	p.hang("", fmt.Sprintf("only if a server does not answer, or talks as if something rewrote its words: up to %d of these in each family, one connection each, to see whether it is our own network (--control none: nobody)", most))
+	for _, h := range hosts {
+		p.hang("  ", h)
+	}
+	return p.err
+}
+
 func dryLine(host audit.DNSName, a netip.Addr, scope audit.Scope, connects bool) string {
 	subject := audit.EndpointSubject(host, a, 25)
 	what := scope.Special(a)

@@ -68,6 +68,11 @@ func proves(run *audit.Run) []string {
 	if t.refusing > 0 {
 		out = append(out, fmt.Sprintf("that %s refused connections from here, twice", plural(t.refusing, "address")))
 	}
+	for _, g := range run.Snapshot.Facts.Egress {
+		if g.Out.State == audit.Seen {
+			out = append(out, fmt.Sprintf("that connections to port %d over %s leave this network: a control host answered", g.Port, g.Family))
+		}
+	}
 	secure := 0
 	for _, e := range run.Snapshot.Facts.SMTP {
 		if e.TLS.State == audit.Seen {

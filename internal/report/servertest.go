@@ -144,6 +144,8 @@ func (v view) verdict() string {
 		return "not tried"
 	case v.e.Connect.State == audit.Absent:
 		return "refused"
+	case v.e.Connect.State == audit.Unknown && slices.ContainsFunc(v.fails, func(f audit.Finding) bool { return f.Rule == "smtp.unreachable" }):
+		return "does not answer"
 	case v.e.Connect.State == audit.Unknown:
 		return "unknown"
 	case v.refusedUs() && v.namesUs():

@@ -129,7 +129,10 @@ func stepFor[T any](name string, o audit.Obs[T], none string, value func(T) Cell
 func (v view) connectStep() Step {
 	s := stepFor(stepConnect, v.e.Connect, "connection refused, "+v.twice(), func(audit.Nothing) Cell { return Cell{} })
 	s.Took = v.took(func(s audit.Session) time.Duration { return s.Connect })
-	if s.Status == StepUnknown && len(v.sessions) > 1 {
+	silent, twice := strings.CutSuffix(v.e.Connect.Why.Text, ", twice")
+	if s.Status == StepUnknown && twice {
+		s.Seen = []Cell{{CellDark, []string{silent + ", " + v.twice()}}}
+	} else if s.Status == StepUnknown && len(v.sessions) > 1 {
 		s.Seen = append(s.Seen, Cell{CellDark, []string{"tried " + v.twice()}})
 	}
 	return s

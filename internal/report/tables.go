@@ -33,6 +33,9 @@ func tables(run *audit.Run) []Table {
 		out = append(out, reverseTable(f.RDNS))
 	}
 	out = append(out, listTables(f)...)
+	if len(f.Egress) > 0 {
+		out = append(out, egressTable(f.Egress))
+	}
 	for _, e := range f.SMTP {
 		switch {
 		case run.Kind != audit.KindSMTP:

@@ -30,7 +30,7 @@ func headline(run *audit.Run, m Model) []string {
 	if len(run.Findings) == 0 {
 		return []string{"Nothing was judged."}
 	}
-	out := []string{routeSentence(run)}
+	out := append([]string{routeSentence(run)}, shutSentences(run)...)
 	if m.Passed+len(m.Fails)+len(m.Notes) == 0 && m.Unseen > 0 {
 		return append(out, "Nothing could be seen, so nothing is judged: this is neither good nor bad.")
 	}
@@ -150,7 +150,7 @@ func tallyOf(endpoints []audit.Endpoint) tally {
 			t.unwelcome++
 		case e.Connect.State == audit.Seen:
 			t.mute++
-		case e.Connect.Why.Code == audit.Timeout:
+		case e.Connect.Why.Code == audit.Timeout, e.Connect.Why.Code == audit.NoAnswer:
 			t.silent++
 		default:
 			t.spared++

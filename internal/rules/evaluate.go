@@ -17,6 +17,7 @@ func Evaluate(s *audit.Snapshot) []audit.Finding { return EvaluateWith(s, Catalo
 func EvaluateWith(s *audit.Snapshot, catalogue []Rule) []audit.Finding {
 	out := []audit.Finding{}
 	failed := map[audit.RuleID][]string{} // subjects
+	held := suspended(s)
 	for i := range catalogue {
 		rule := &catalogue[i]
 		if !s.Scope.Has(rule.Area()) {
@@ -25,6 +26,7 @@ func EvaluateWith(s *audit.Snapshot, catalogue []Rule) []audit.Finding {
 		findings := judge(s, rule)
 		for j := range findings {
 			f := &findings[j]
+			suspend(rule, f, held)
 			moot(s, rule, f, failed)
 			if f.Status == audit.Fail {
 				failed[rule.ID] = append(failed[rule.ID], f.Subject)

@@ -25,6 +25,10 @@ func heloRules() []Rule {
 
 func judgeNames(s *audit.Snapshot, r *Report) {
 	endpoints(s, r, func(e audit.Endpoint) {
+		if looksDead(e) && wayOut(s, e) {
+			r.NA(e.Subject(), "nothing answers there")
+			return
+		}
 		_, connected, ok := Need(r, e.Subject(), e.Connect)
 		switch {
 		case !ok:

@@ -69,7 +69,7 @@ func Catalogue() []Rule {
 	for _, area := range audit.Areas() {
 		all = append(all, of(area)...)
 	}
-	return all
+	return append(all, of(audit.AreaVantage)...)
 }
 
 // of are the rules of an area.
@@ -95,6 +95,8 @@ func of(area audit.Area) []Rule {
 		return tlsRules()
 	case audit.AreaAUTH:
 		return authRules()
+	case audit.AreaVantage:
+		return vantageRules()
 	}
 	return nil
 }

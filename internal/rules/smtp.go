@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"mailaudit/internal/audit"
@@ -17,13 +18,13 @@ const (
 // smtpRules judge how the mail servers answer, before and beside TLS.
 func smtpRules() []Rule {
 	return []Rule{{
-		ID: "smtp.unreachable", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High, Range: []audit.Severity{audit.Medium, audit.Low},
+		ID: "smtp.unreachable", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High, Range: []audit.Severity{audit.Critical, audit.Medium, audit.Low},
 		Title: "Every address of a mail server answers on its port",
 		Refs:  []Ref{{"RFC 5321", "4.5.4.1"}, {"RFC 5321", "5.1"}},
 		Why: "Senders that come to an address where nothing listens try the next one, and when none answers they keep the mail " +
 			"in their queue for some days and then bounce it. So a single address counts for little while another one of the host answers; on every port but 25 for more, " +
-			"because not every mail program tries the next one. Only a refusal is a fail, and only where another server could be reached: " +
-			"silence may be our own network, and is told as unknown.",
+			"because not every mail program tries the next one. A refusal or silence is a fail only where another server was reached the same way: " +
+			"else it may be our own network, and is unknown.",
 		Fix:   "Start the mail server there or open its firewall; if the address is not meant to take mail, take it out of the name's records.",
 		Judge: judgeReachable,
 	}, {
@@ -94,62 +95,101 @@ func smtpRules() []Rule {
 }
 
 func judgeReachable(s *audit.Snapshot, r *Report) {
-	var refused []audit.Endpoint
+	var dead []audit.Endpoint
 	endpoints(s, r, func(e audit.Endpoint) {
-		_, present, ok := Need(r, e.Subject(), e.Connect)
-		switch {
-		case !ok:
-		case present:
+		if looksDead(e) {
+			dead = append(dead, e)
+			return
+		}
+		_, _, ok := Need(r, e.Subject(), e.Connect)
+		if ok {
 			r.Pass(e.Subject(), "answers", Seen(e.Connect.Via, "connected"))
-		default:
-			refused = append(refused, e)
 		}
 	})
-	for _, e := range refused {
-		if !wayOut(s, e) {
+	proven := slices.DeleteFunc(slices.Clone(dead), func(e audit.Endpoint) bool { return !wayOut(s, e) })
+	for _, e := range dead {
+		switch {
+		case wayOut(s, e):
+			r.Fail(e.Subject(), deadFault(s, e, proven))
+		case e.Connect.State == audit.Absent:
 			r.Unknown(e.Subject(), audit.Reason{Code: audit.EgressBlock,
 				Text: "the connection was refused, and nothing else was reached from here: a firewall on our side would look the same"},
 				Seen(e.Connect.Via, "connection refused, twice"))
-			continue
+		default:
+			Need(r, e.Subject(), e.Connect)
 		}
-		r.Fail(e.Subject(), Fault{
-			Severity: deadSeverity(s, e),
-			Detail:   fmt.Sprintf("%s refuses connections on port %d", netip.AddrPortFrom(e.Addr, e.Port), e.Port),
-			Evidence: []string{Seen(e.Connect.Via, "connection refused, twice")},
-			Fix: audit.Fix{Summary: "let the server listen there, or stop naming the address", Steps: []string{
-				fmt.Sprintf("check that a mail server runs on %s and listens on port %d, and that no firewall rejects the connection", e.Addr, e.Port),
-				fmt.Sprintf("if %s is not meant to take mail: remove it from the records of %s", e.Addr, e.Host.FQDN()),
-			}},
-		})
+	}
+}
+
+// looksDead reports whether an endpoint refused two connections, or took none
+// of two. Whether that is its own doing, wayOut tells.
+func looksDead(e audit.Endpoint) bool {
+	return e.Connect.State == audit.Absent || e.Connect.State == audit.Unknown && e.Connect.Why.Code == audit.NoAnswer
+}
+
+// deadFault is about an endpoint of which it is proven that it is dead. all are
+// those.
+func deadFault(s *audit.Snapshot, e audit.Endpoint, all []audit.Endpoint) Fault {
+	detail := fmt.Sprintf("%s refuses connections on port %d", netip.AddrPortFrom(e.Addr, e.Port), e.Port)
+	evidence := []string{Seen(e.Connect.Via, "connection refused, twice")}
+	check := fmt.Sprintf("check that a mail server runs on %s and listens on port %d, and that no firewall rejects the connection", e.Addr, e.Port)
+	if e.Connect.State != audit.Absent {
+		detail = fmt.Sprintf("%s does not answer, while port %d of other servers does from here", netip.AddrPortFrom(e.Addr, e.Port), e.Port)
+		evidence = []string{Seen(e.Connect.Via, e.Connect.Why.Text)}
+		check = fmt.Sprintf("check that a mail server runs on %s and listens on port %d, and that no firewall drops the connection: all of them, or those from some countries and networks", e.Addr, e.Port)
+	}
+	way := proof(s, e)
+	if way.State == audit.Seen {
+		evidence = append(evidence, Seen(way.Via, fmt.Sprintf("another server answers, so connections to port %d leave our network", e.Port)))
+	}
+	return Fault{
+		Severity: deadSeverity(s, e, all), Detail: detail, Evidence: evidence,
+		Fix: audit.Fix{Summary: "let the server listen there, or stop naming the address", Steps: []string{
+			check, fmt.Sprintf("if %s is not meant to take mail: remove it from the records of %s", e.Addr, e.Host.FQDN()),
+		}},
 	}
 }
 
 // deadSeverity is what one address costs where nothing listens: little while
 // another address of the same host is seen to answer (RFC 5321 section 5.1 has
-// senders try them all), everything otherwise.
-func deadSeverity(s *audit.Snapshot, dead audit.Endpoint) audit.Severity {
+// senders try them all), and all mail where it is proven of every address of
+// every mail host.
+func deadSeverity(s *audit.Snapshot, dead audit.Endpoint, all []audit.Endpoint) audit.Severity {
+	alive := false
 	for _, e := range s.Facts.SMTP {
 		if e.Host == dead.Host && e.Port == dead.Port && e.Connect.State == audit.Seen {
 			return byPort(dead, audit.Low, audit.Medium)
 		}
+		proven := slices.ContainsFunc(all, func(d audit.Endpoint) bool { return d.Subject() == e.Subject() })
+		alive = alive || e.Port == portMX && !proven
+	}
+	if dead.Port == portMX && !alive && !oneServer(s) && everyHostSeen(s) {
+		return audit.Critical
 	}
 	return audit.High
 }
 
-// wayOut reports whether this run proved that connections like this one leave
-// our network: another one of the same family and port was made. A refusal
-// without that may come from a firewall on our side. Who named one server
-// asked about the way to it as well.
-func wayOut(s *audit.Snapshot, refused audit.Endpoint) bool {
-	if oneServer(s) {
-		return true
-	}
-	for _, e := range s.Facts.SMTP {
-		if e.Connect.State == audit.Seen && e.Port == refused.Port && e.Addr.Is4() == refused.Addr.Is4() {
-			return true
+// everyHostSeen reports whether all addresses of all mail hosts are known.
+func everyHostSeen(s *audit.Snapshot) bool {
+	for _, h := range s.Facts.Hosts {
+		if h.ALeftOut+h.AAAALeftOut > 0 || !h.A.Known() || !h.AAAA.Known() {
+			return false
 		}
 	}
-	return false
+	return true
+}
+
+// wayOut reports whether it is proven that connections like this one leave our
+// network: another one of the same family and port was made, by this run or to
+// a control host. A refusal, or silence, without that may come from a firewall
+// on our side. Who named one server asked about the way to it as well: there a
+// refusal will do, unless control hosts were asked and do not settle it.
+func wayOut(s *audit.Snapshot, dead audit.Endpoint) bool {
+	way := proof(s, dead)
+	if way.State == audit.NotTried {
+		return oneServer(s) && dead.Connect.State == audit.Absent
+	}
+	return way.State == audit.Seen
 }
 
 // greeted opens the greeting of an endpoint when it is a welcome; anything

@@ -49,6 +49,8 @@ func (l look) refusal() bool { return l.how == negative || l.how == moot }
 // the other to agree, and the other, having ended before, does not.
 func merge(a, b look) look {
 	switch {
+	case a.unheard() && b.unheard():
+		return a.silence(b)
 	// "Declined" and "broken" at the same step are two answers, not one.
 	case a.end == b.end && a.refusal() && a.how == b.how && a.why.Code == b.why.Code:
 		a.helo = agree(a.helo, b.helo)
@@ -63,6 +65,34 @@ func merge(a, b look) look {
 		return a.doubt(audit.Disagree)
 	}
 	return a.doubt(audit.Once)
+}
+
+// unheard reports whether nobody took the connection: silence, or a router
+// that reports the host as unreachable.
+func (l look) unheard() bool {
+	return l.end == 0 && l.how == dark && (l.why.Code == audit.Timeout || l.why.Code == audit.Unreachable)
+}
+
+// silence is what two connections come to that nobody took. It stays unknown:
+// whether the server is silent or the way to it is shut, it cannot tell.
+func (l look) silence(second look) look {
+	text := "there was no answer, twice"
+	switch silent := l.why.Code; {
+	case silent == audit.Unreachable && second.why.Code == audit.Unreachable:
+		text = "a router on the way reports, twice, that the host is unreachable"
+	case silent != second.why.Code:
+		text = "once there was no answer, and once a router reports that the host is unreachable"
+	}
+	l.why = audit.Reason{Code: audit.NoAnswer, Text: text}
+	return l
+}
+
+// unconfirmed is a look without a second one: a negative is then an unknown.
+func (l look) unconfirmed() look {
+	if l.refusal() {
+		return l.doubt(audit.Once)
+	}
+	return l
 }
 
 // doubt turns a negative that nobody confirmed into an unknown.

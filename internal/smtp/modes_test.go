@@ -129,16 +129,16 @@ func TestTLSMode(t *testing.T) {
 		{dialogue{"resets after the ClientHello once", []any{clientHello(reset), good}, whole, "-Q"}, ""},
 
 		// Handshake: something else answers.
-		{dialogue{"greets in clear twice", []any{greetsAnyway("220 mx.example.org ESMTP\r\n")}, unseen("out-of-step"), "--"}, trySTARTTLS},
-		{dialogue{"greets in clear, many lines", []any{greetsAnyway("220-mx.example.org ESMTP\r\n220 hello\r\n")}, unseen("out-of-step"), "--"}, trySTARTTLS},
-		{dialogue{"greets in clear late", []any{script(func(s *peer) { time.Sleep(6 * time.Second); greetsAnyway("220 mx\r\n")(s) })}, unseen("out-of-step"), "--"}, trySTARTTLS},
+		{dialogue{"greets in clear twice", []any{greetsAnyway("220 mx.example.org ESMTP\r\n")}, unseen("clear-text"), "--"}, trySTARTTLS},
+		{dialogue{"greets in clear, many lines", []any{greetsAnyway("220-mx.example.org ESMTP\r\n220 hello\r\n")}, unseen("clear-text"), "--"}, trySTARTTLS},
+		{dialogue{"greets in clear late", []any{script(func(s *peer) { time.Sleep(6 * time.Second); greetsAnyway("220 mx\r\n")(s) })}, unseen("clear-text"), "--"}, trySTARTTLS},
 		{dialogue{"greets in clear by octets", []any{script(func(s *peer) {
 			for _, c := range "220 mx.example.org ESMTP\r\n" {
 				s.send(string(c))
 				time.Sleep(time.Millisecond)
 			}
 			drain(s)
-		})}, unseen("out-of-step"), "--"}, trySTARTTLS},
+		})}, unseen("clear-text"), "--"}, trySTARTTLS},
 		{dialogue{"greets in clear once", []any{greetsAnyway("220 mx\r\n"), good}, whole, "-Q"}, ""},
 		{dialogue{"greets in clear, then broken", []any{greetsAnyway("220 mx\r\n"), clientHello(rawAlert)}, unseen("seen-once"), "--"}, once + alerted},
 		{dialogue{"broken, then greets in clear", []any{clientHello(rawAlert), greetsAnyway("220 mx\r\n")}, unseen("seen-once"), "--"}, once + alerted},
@@ -147,7 +147,7 @@ func TestTLSMode(t *testing.T) {
 		{dialogue{"354 in clear", []any{greetsAnyway("354 what\r\n")}, unseen("not-smtp"), "-"}, noTLSThere},
 		{dialogue{"a number in clear", []any{greetsAnyway("22050 mx\r\n")}, unseen("not-smtp"), "-"}, noTLSThere},
 		{dialogue{"a code in clear, then the end", []any{clientHello(func(s *peer) { s.send("220") })}, unseen("not-smtp"), "-"}, noTLSThere},
-		{dialogue{"a code and a space in clear, then the end", []any{clientHello(func(s *peer) { s.send("220 ") })}, unseen("out-of-step"), "--"}, trySTARTTLS},
+		{dialogue{"a code and a space in clear, then the end", []any{clientHello(func(s *peer) { s.send("220 ") })}, unseen("clear-text"), "--"}, trySTARTTLS},
 		{dialogue{"SSH", []any{greetsAnyway("SSH-2.0-OpenSSH_9.2\r\n")}, unseen("not-smtp"), "-"}, noTLSThere},
 		{dialogue{"HTTP", []any{clientHello(rawAnswer("HTTP/1.1 400 Bad Request\r\n\r\n"))}, unseen("not-smtp"), "-"}, noTLSThere},
 		{dialogue{"hardly an alert", []any{clientHello(rawAnswer("\x15\x02\x02\x00\x00\x00"))}, unseen("not-smtp"), "-"}, noTLSThere},
@@ -252,7 +252,8 @@ func TestTLSOnlyPort(t *testing.T) {
 			audit.ModeSTARTTLS: "not-learned not-learned not-learned not-learned not-learned",
 			audit.ModePlain:    "not-learned not-learned not-learned - -",
 		} {
-			d := dialogue{fmt.Sprintf("%q in mode %q", sent, mode), []any{rawAnswer(sent)}, "S not-smtp " + rest, "-"}
+			code := map[bool]string{true: "tls-only ", false: "not-smtp "}[text == tryTLS]
+			d := dialogue{fmt.Sprintf("%q in mode %q", sent, mode), []any{rawAnswer(sent)}, "S " + code + rest, "-"}
 			ending{d, text}.runIn(t, mode)
 		}
 	}
@@ -280,7 +281,7 @@ func TestClearTextInTranscript(t *testing.T) {
 		"not a line": {"SSH-2.0-x", "S: SSH-2.0-x", "-"},
 		"long":       {"220 " + strings.Repeat("x", 3*maxLine) + "\r\n", "S: 220 xxx", "--"},
 	} {
-		states := map[bool]string{true: "not-smtp", false: "out-of-step"}[tt.ends == "-"]
+		states := map[bool]string{true: "not-smtp", false: "clear-text"}[tt.ends == "-"]
 		d := dialogue{name, []any{greetsAnyway(tt.text)}, "S not-learned n n n " + states + " not-learned", tt.ends}
 		d.runIn(t, audit.ModeTLS, func(_ audit.Endpoint, sessions []audit.Session) {
 			for _, s := range sessions {
@@ -557,7 +558,7 @@ func TestModeWaits(t *testing.T) {
 		delay audit.Bucket
 	}{
 		{"TLS stall", audit.ModeTLS, silence, 2*DefaultHandshake + DefaultConfirmAfter, "S not-learned n n n tls-stall", ""},
-		{"greets in clear", audit.ModeTLS, greetsAnyway("220 mx\r\n"), DefaultConfirmAfter, "S not-learned n n n out-of-step", ""},
+		{"greets in clear", audit.ModeTLS, greetsAnyway("220 mx\r\n"), DefaultConfirmAfter, "S not-learned n n n clear-text", ""},
 		{"no greeting", audit.ModeTLS, atOnce(cert, mute), DefaultGreeting, "S timeout n n n S not-learned", ""},
 		{"no reply to EHLO", audit.ModeTLS, atOnce(cert, func(s *peer) { s.say("220 mx"); s.wait() }), DefaultReply, "S S n n n S timeout", audit.Prompt},
 		{"slow at every step", audit.ModeTLS, slow(14*second, 59*second, 19*second), 92 * second, "S S n n n S S", audit.Slow},
@@ -598,7 +599,7 @@ func TestModeContext(t *testing.T) {
 		"in the greeting":        {atOnce(cert, mute), "S deadline n n n S not-learned"},
 		"at EHLO":                {atOnce(cert, func(s *peer) { s.say("220 mx"); s.wait() }), "S S n n n S deadline"},
 		"before the second look": {clientHello(rawAlert), "S not-learned n n n seen-once not-learned"},
-		"before it, in clear":    {greetsAnyway("220 mx\r\n"), "S not-learned n n n out-of-step not-learned"},
+		"before it, in clear":    {greetsAnyway("220 mx\r\n"), "S not-learned n n n clear-text not-learned"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"mailaudit/internal/audit"
@@ -91,9 +92,11 @@ func (s *session) connect() bool {
 			how = negative
 		}
 		s.fail(how, why.Code, why.Text)
-		// A lost SYN or a full queue may be luck; what we ourselves decided
-		// and what our own network says will be the same in five seconds.
-		s.look.again = how == negative || why.Code == audit.Timeout || why.Code == audit.Reset
+		// A lost SYN, a full queue or a router that restarts may be luck; what we
+		// ourselves decided and what our own system says will be the same in five
+		// seconds.
+		luck := []audit.Code{audit.Timeout, audit.Unreachable, audit.Reset}
+		s.look.again = how == negative || slices.Contains(luck, why.Code)
 		return false
 	}
 	s.raw, s.conn, s.in, s.connected = conn, conn, &reader{src: conn}, time.Now()
@@ -117,6 +120,9 @@ func (s *session) deadline(limit time.Duration) {
 	_ = s.conn.SetDeadline(at)
 }
 
+// portMX is where servers greet in clear, always (RFC 5321 section 4.5.4.2).
+const portMX = 25
+
 // greet reads the whole greeting (RFC 5321 section 3.1). No command has been
 // written yet. A server that waits for a ClientHello says nothing at all, and
 // an alert or a record of its own at most: to write first, in the hope of
@@ -129,7 +135,9 @@ func (s *session) greet() bool {
 	if !ok {
 		switch {
 		case why.Code == audit.Malformed && s.secure == nil && len(rp.lines) == 1 && isRecord([]byte(rp.lines[0])):
-			why = audit.Reason{Code: audit.NotSMTP, Text: "what answers speaks TLS from the first byte: try mode tls"}
+			why = audit.Reason{Code: audit.TLSOnly, Text: "what answers speaks TLS from the first byte: try mode tls"}
+		case why.Code == audit.Timeout && s.secure == nil && s.t.Port != portMX && len(rp.lines) == 0:
+			why = audit.Reason{Code: audit.NoGreeting, Text: "the connection was accepted and not a word came in time; a server that is TLS from the first byte waits like that (mode tls)"}
 		case why.Code == audit.Malformed:
 			why = audit.Reason{Code: audit.NotSMTP, Text: "what answers does not speak SMTP: it does not begin with a reply code"}
 		}

@@ -93,6 +93,12 @@ type Target struct {
 	// Mode is how TLS is to come in. Empty: ModeSTARTTLS, and left empty in the
 	// Endpoint. With a mode that audit does not have nothing is asked.
 	Mode audit.Mode
+	// Once: one connection, whatever it shows. A "no" that it brings is then
+	// unknown (seen-once).
+	Once bool
+	// Doubt, when set, is told what the first connection showed before the pause
+	// for a second one, with every "no" still unknown. Probe waits for it.
+	Doubt func(first audit.Endpoint)
 }
 
 // Probe observes an endpoint over one connection, or over two when the first
@@ -107,15 +113,17 @@ func (p *Prober) Probe(ctx context.Context, t Target) (audit.Endpoint, []audit.S
 	}
 	l, s := p.look(ctx, t, 1, false)
 	sessions := []audit.Session{s}
-	if l.again && pause(ctx, p.cfg.Limits.ConfirmAfter) {
-		second, s := p.look(ctx, t, 2, l.shrink)
-		sessions = append(sessions, s)
-		return merge(l, second).endpoint(t), sessions
+	if l.again && !t.Once {
+		if t.Doubt != nil {
+			t.Doubt(l.unconfirmed().endpoint(t))
+		}
+		if pause(ctx, p.cfg.Limits.ConfirmAfter) {
+			second, s := p.look(ctx, t, 2, l.shrink)
+			sessions = append(sessions, s)
+			return merge(l, second).endpoint(t), sessions
+		}
 	}
-	if l.refusal() {
-		l = l.doubt(audit.Once)
-	}
-	return l.endpoint(t), sessions
+	return l.unconfirmed().endpoint(t), sessions
 }
 
 // Drain waits until the connections of all probes that have returned are

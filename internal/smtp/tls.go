@@ -68,9 +68,9 @@ func (s *session) handshake() bool {
 		s.log.add(remark, audit.Raw("TLS: "+err.Error()).Clip(maxGreetingText))
 		s.fail(how, why.Code, why.Text)
 		// A large ClientHello is dropped by some and refused by others.
-		worth := []audit.Code{audit.TLSStall, audit.Closed, audit.OutOfStep}
+		worth := []audit.Code{audit.TLSStall, audit.Closed, audit.ClearText}
 		s.look.again = how == negative || slices.Contains(worth, why.Code)
-		s.look.shrink = why.Code != audit.OutOfStep
+		s.look.shrink = why.Code != audit.ClearText
 		return false
 	}
 	s.conn, s.in, s.fit = conn, &reader{src: conn}, true
@@ -152,7 +152,7 @@ func (s *session) notTLS(why audit.Reason) (manner, audit.Reason) {
 	if len(said) >= 4 && plausible(said) {
 		switch said[0] {
 		case '2':
-			return dark, audit.Reason{Code: audit.OutOfStep, Text: "the server greets in clear text: try mode starttls"}
+			return dark, audit.Reason{Code: audit.ClearText, Text: "the server greets in clear text: try mode starttls"}
 		case '4':
 			return shut, audit.Reason{Code: audit.TempFail, Text: "the server turned this connection away in clear text for the time being (4xx)"}
 		case '5':

@@ -113,6 +113,9 @@ type counts struct {
 func countRun(run *audit.Run) (counts, error) {
 	c := counts{coverage: run.Score.Coverage, fails: map[audit.Severity]int{}}
 	for _, f := range run.Findings {
+		if f.OurSide() {
+			continue
+		}
 		switch f.Status {
 		case audit.Fail:
 			c.fails[f.Severity]++

@@ -188,7 +188,7 @@ func mailaudit(t *testing.T, root string, args ...string) result {
 	cmd := exec.CommandContext(ctx, programPath(os.Getenv(insideEnv)), args...)
 	home := t.TempDir()
 	cmd.Dir = home
-	cmd.Env = []string{"HOME=" + home, "PATH=/usr/bin:/bin", "SSL_CERT_FILE=" + root, "SSL_CERT_DIR=" + home}
+	cmd.Env = []string{"HOME=" + home, "PATH=/usr/bin:/bin", "SSL_CERT_FILE=" + root, "SSL_CERT_DIR=" + home, "MAILAUDIT_CONTROL=none"}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()

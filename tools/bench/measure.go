@@ -167,7 +167,7 @@ func call(binary, db string, domains int) (result, error) {
 	}
 	before := size(db)
 	cmd := exec.Command(binary, args...)
-	cmd.Env = []string{"SSL_CERT_FILE=" + rootsFile, "HOME=/nonexistent"}
+	cmd.Env = []string{"SSL_CERT_FILE=" + rootsFile, "HOME=/nonexistent", "MAILAUDIT_CONTROL=none"}
 	cmd.Stdin = strings.NewReader(stdin)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
