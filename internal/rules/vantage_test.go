@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"github.com/google/go-cmp/cmp"
 	"strings"
 	"testing"
 
@@ -94,13 +95,14 @@ func TestOurSideScores(t *testing.T) {
 	if len(with)-len(without) < 4 {
 		t.Fatalf("%d findings of our own side", len(with)-len(without))
 	}
-	a, b := Score(with), Score(without)
+	scope := audit.Scope{Areas: audit.Areas()}
+	a, b := Score(audit.KindAudit, scope, with), Score(audit.KindAudit, scope, without)
 	if a.Coverage != b.Coverage {
 		t.Errorf("coverage %d and %d", a.Coverage, b.Coverage)
 	}
 	for _, axis := range audit.Axes() {
-		if a.Axes[axis] != b.Axes[axis] {
-			t.Errorf("%s: %+v and %+v", axis, a.Axes[axis], b.Axes[axis])
+		if diff := cmp.Diff(a.Axes[axis], b.Axes[axis]); diff != "" {
+			t.Errorf("%s: %s", axis, diff)
 		}
 	}
 }
