@@ -126,6 +126,15 @@ func costs() []struct {
 		// An alias at an MX target costs nothing where the resolver follows it.
 		{name: "MX target is an alias", zone: "example.org. MX 10 mail.example.org.\nmail.example.org. CNAME mx4.example.org.\nmx4.example.org. A 192.0.2.25\n25.2.0.192.in-addr.arpa. PTR mx4.example.org.\n",
 			server: server4, want: cost{trips: 8}},
+		// Where the name of the greeting leads is asked when it is heard, beside
+		// EHLO, STARTTLS, TLS and EHLO: 4 + 1 beside 8.
+		{name: "a name of its own in the greeting", zone: zoneMX4 + "gw.example.net. A 192.0.2.99\n", server: "-- server 192.0.2.25:25 gw.example.net --\n", want: cost{trips: 8}},
+		{name: "another name in EHLO", zone: zoneMX4 + "gw.example.net. A 192.0.2.99\n",
+			server: strings.ReplaceAll(oldTLS, "250-mx4.example.org", "250-gw.example.net"), want: cost{trips: 9}},
+		// Where the dialogue ends with that name, its question is on its way during
+		// the pause of the second look.
+		{name: "no STARTTLS, and another name in EHLO", zone: zoneMX4 + "gw.example.net. A 192.0.2.99\n",
+			server: strings.ReplaceAll(noTLS, "250-mx4.example.org", "250-gw.example.net"), want: cost{trips: 8, pause: 5 * time.Second}},
 		// One answer says it all, and nobody waits for the addresses that were
 		// asked ahead.
 		{name: "null MX", zone: "example.org. MX 0 .\nexample.org. A 192.0.2.80\n", want: cost{trips: 1}},

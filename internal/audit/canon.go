@@ -32,15 +32,27 @@ func (f *Facts) Canonical() {
 	}
 	f.canonicalMailAuth()
 	f.canonicalEgress()
+	f.canonicalNames()
 	slices.SortFunc(f.SMTP, compareEndpoints)
 	for i := range f.SMTP {
-		e := &f.SMTP[i]
-		sortKeywords(e.Hello.Value.Keywords)
-		sortKeywords(e.Helo.Value.Keywords)
-		sortKeywords(e.HelloTLS.Value.Keywords)
-		for j := range e.TLS.Value.Chain {
-			slices.Sort(e.TLS.Value.Chain[j].Names)
-		}
+		f.SMTP[i].canonical()
+	}
+}
+
+// canonical sorts copies: runs of a batch share what one of them saw of a
+// server, and bring it into order at the same time.
+func (e *Endpoint) canonical() {
+	for _, h := range []*Hello{&e.Hello.Value, &e.Helo.Value, &e.HelloTLS.Value} {
+		h.Keywords = slices.Clone(h.Keywords)
+		sortKeywords(h.Keywords)
+	}
+	e.Replies.Value.Mixed = slices.Clone(e.Replies.Value.Mixed)
+	slices.Sort(e.Replies.Value.Mixed)
+	e.TLS.Value.Chain = slices.Clone(e.TLS.Value.Chain)
+	for i := range e.TLS.Value.Chain {
+		c := &e.TLS.Value.Chain[i]
+		c.Names = slices.Clone(c.Names)
+		slices.Sort(c.Names)
 	}
 }
 
@@ -85,7 +97,7 @@ func sortKeywords(ks []Keyword) {
 // Part is one area of the facts in its stored form. The store keeps each
 // distinct part once.
 type Part struct {
-	Name string // "mx", "hosts", "spf", "dkim", "dmarc", "rdns", "lists", "listings", "smtp", "egress"
+	Name string // "mx", "hosts", "spf", "dkim", "dmarc", "rdns", "lists", "listings", "smtp", "egress", "names"
 	JSON []byte
 }
 
@@ -108,7 +120,7 @@ func slotOf[T any](name string, field *T) slot {
 func (f *Facts) slots() []slot {
 	return []slot{
 		slotOf("mx", &f.MX), slotOf("hosts", &f.Hosts), slotOf("spf", &f.SPF), slotOf("dkim", &f.DKIM), slotOf("dmarc", &f.DMARC),
-		slotOf("rdns", &f.RDNS), slotOf("lists", &f.Lists), slotOf("listings", &f.Listings), slotOf("smtp", &f.SMTP), slotOf("egress", &f.Egress),
+		slotOf("rdns", &f.RDNS), slotOf("lists", &f.Lists), slotOf("listings", &f.Listings), slotOf("smtp", &f.SMTP), slotOf("egress", &f.Egress), slotOf("names", &f.Names),
 	}
 }
 

@@ -24,6 +24,8 @@ type Facts struct {
 	Listings []Listing   `json:"listings,omitempty"` // by subject, zone
 	SMTP     []Endpoint  `json:"smtp,omitempty"`     // by host, address, port
 	Egress   []Egress    `json:"egress,omitempty"`   // by family, port
+	// Names are where the names lead that servers give for themselves, by name.
+	Names []ServerName `json:"names,omitempty"`
 }
 
 // Snapshot is everything that rules may look at.
@@ -142,6 +144,8 @@ type Endpoint struct {
 	TLS Obs[TLS] `json:"tls,omitzero"`
 	// HelloTLS is the reply to EHLO inside TLS.
 	HelloTLS Obs[Hello] `json:"hello_tls,omitzero"`
+	// Replies is how the replies were formed that came, the greeting at least.
+	Replies Obs[Replies] `json:"replies,omitzero"`
 }
 
 // Mode is the way a connection is protected.
@@ -200,6 +204,9 @@ type Hello struct {
 	Name     Raw       `json:"name,omitempty"` // the first word of the first line
 	Text     Raw       `json:"text,omitempty"` // the rest of it, in stable form
 	Keywords []Keyword `json:"keywords,omitempty"`
+	// Order is the names of Keywords as the server lists them, which is a habit
+	// of its family. Empty in facts that are older than this field.
+	Order []string `json:"order,omitempty"`
 }
 
 // Keyword is one service extension: an EHLO line, by name.

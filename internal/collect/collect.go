@@ -165,6 +165,7 @@ func (c *Collector) Collect(ctx context.Context) Result {
 
 // finish brings the result into canonical form.
 func (c *Collector) finish() Result {
+	c.result.Facts.Names = namesBesideHosts(c.result.Facts)
 	c.result.Facts.Canonical()
 	slices.SortFunc(c.result.Sessions, func(a, b audit.Session) int {
 		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.Endpoint, b.Endpoint))

@@ -16,6 +16,12 @@ func (c *Collector) endpoint(ctx context.Context, t smtp.Target, probe bool) {
 	}
 	<-c.ready
 	subject := audit.EndpointSubject(t.Host, t.Addr, t.Port)
+	ahead, enough := context.WithCancel(ctx)
+	defer enough()
+	if c.plan.Scope.Has(audit.AreaHELO) {
+		// The resolver remembers the answer: it is there when the dialogue ends.
+		t.Heard = func(name audit.DNSName) { go c.serverName(ahead, name) }
+	}
 	c.emit(Event{Subject: subject, What: "SMTP", Begin: true})
 	t.Doubt = func(first audit.Endpoint) { c.doubt(ctx, first) }
 	e, sessions, ours := c.cfg.Shared.probe(ctx, c.prober, t)
@@ -26,6 +32,7 @@ func (c *Collector) endpoint(ctx context.Context, t smtp.Target, probe bool) {
 		c.count(t, sessions, ours)
 	})
 	c.addEndpoint(e, sessions)
+	c.names(ctx, e)
 }
 
 // count notes what a look has cost the server, and whom it was for.
@@ -58,6 +65,7 @@ func notProbed(t smtp.Target) audit.Endpoint {
 		StartTLS: audit.Skipped[audit.Nothing](why),
 		TLS:      audit.Skipped[audit.TLS](why),
 		HelloTLS: audit.Skipped[audit.Hello](why),
+		Replies:  audit.Skipped[audit.Replies](why),
 	}
 }
 

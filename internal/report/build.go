@@ -50,6 +50,7 @@ func Build(run *audit.Run, delta *audit.Delta, history History) Model {
 	m.Traffic = traffic(run)
 	m.Proves, m.Limits = proves(run), limits(run, m)
 	m.Passwords = passwords(run)
+	m.Services = services(run)
 	m.Facts, m.Repeat = tables(run), repeats(run)
 	m.Next = next(run, m)
 	return m

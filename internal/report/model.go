@@ -53,9 +53,10 @@ type Model struct {
 	Limits   []string // what it does not prove; clauses
 	// Passwords is what there is to know of logins; runs of kind smtp alone.
 	Passwords string
-	Facts     []Table  // what was observed, for looking up
-	Repeat    []Repeat // the same by hand
-	Next      []Next   // worth typing now
+	Services  []Service // that servers offer, by name
+	Facts     []Table   // what was observed, for looking up
+	Repeat    []Repeat  // the same by hand
+	Next      []Next    // worth typing now
 }
 
 // Field is a line of a title block.
@@ -73,6 +74,16 @@ type Table struct {
 	Note Cell
 	// Server: one of several alike, the title is its endpoint.
 	Server bool
+}
+
+// Service is an extension that some servers list (RFC 5321 section 2.2.2).
+type Service struct {
+	Name  string // with its parameters, as listed
+	Means string
+	Ref   string // who defines it; what it is where nobody does
+	// Where are the endpoints that offer it, and NotAt those that do not, both
+	// in the order of the facts.
+	Where, NotAt []string
 }
 
 // Cell is a fact, a line for each of its parts.

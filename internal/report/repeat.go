@@ -19,6 +19,9 @@ func repeats(run *audit.Run) []Repeat {
 	for _, h := range f.Hosts {
 		hosts = again(again(hosts, h.A), h.AAAA)
 	}
+	for _, n := range f.Names {
+		hosts = again(again(hosts, n.A), n.AAAA)
+	}
 	senders = again(senders, f.SPF.Records)
 	for _, d := range f.DKIM {
 		senders = again(senders, d.Records)

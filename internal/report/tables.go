@@ -28,6 +28,7 @@ func tables(run *audit.Run) []Table {
 	if len(f.Hosts) > 0 {
 		out = append(out, hostTable(f.Hosts))
 	}
+	out = append(out, nameTables(f)...)
 	out = append(out, senderTables(domain, f)...)
 	if len(f.RDNS) > 0 {
 		out = append(out, reverseTable(f.RDNS))
@@ -36,6 +37,7 @@ func tables(run *audit.Run) []Table {
 	if len(f.Egress) > 0 {
 		out = append(out, egressTable(f.Egress))
 	}
+	out = append(out, serviceTables(services(run))...)
 	for _, e := range f.SMTP {
 		switch {
 		case run.Kind != audit.KindSMTP:
@@ -179,6 +181,9 @@ func endpointTable(e audit.Endpoint) Table {
 		return t
 	}
 	row("Greeting", cell(e.Greeting, "", greetingCell))
+	if e.Greeting.State == audit.Seen {
+		row("Family", familyCell(e))
+	}
 	row("EHLO", cell(e.Hello, "", helloCell))
 	if e.Helo.State == audit.Seen || e.Helo.State == audit.Unknown {
 		row("HELO", cell(e.Helo, "", helloCell))

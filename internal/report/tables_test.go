@@ -93,7 +93,8 @@ func TestTableEndpoint(t *testing.T) {
 	e.Hello, e.StartTLS = audit.See(clear, ""), audit.See(audit.Nothing{}, "")
 	e.TLS = audit.See(audit.TLS{Version: "TLS 1.3", Cipher: "C"}, "")
 	e.HelloTLS = audit.See(audit.Hello{Name: "mx", Keywords: clear.Keywords[:1]}, "")
-	checkTable(t, "without a certificate", endpointTable(e), "Connection | accepted", `Greeting | code: 220 mx ESMTP, 220 \x1Bsecond`, "EHLO | code: mx at your service",
+	checkTable(t, "without a certificate", endpointTable(e), "Connection | accepted", `Greeting | code: 220 mx ESMTP, 220 \x1Bsecond`,
+		"Family | none: not known: nothing here recognises it", "EHLO | code: mx at your service",
 		"Extensions | code: SIZE 10, STARTTLS", "STARTTLS | offered", "TLS | code: TLS 1.3, C", "Extensions inside TLS | the same, without STARTTLS", "Certificate | none: none was sent")
 
 	e.HelloTLS = audit.See(clear, "") // STARTTLS again is not the same
@@ -110,7 +111,8 @@ func TestTableEndpoint(t *testing.T) {
 
 	e.Hello, e.Helo = audit.None[audit.Hello](audit.Declined, "EHLO was refused, twice", ""), audit.See(audit.Hello{}, "")
 	e.StartTLS, e.TLS, e.HelloTLS = audit.NA[audit.Nothing]("no EHLO"), audit.NA[audit.TLS]("no EHLO"), audit.NA[audit.Hello]("no EHLO")
-	checkTable(t, "HELO", endpointTable(e), "Connection | accepted", `Greeting | code: 220 mx ESMTP, 220 \x1Bsecond`, "EHLO | none: EHLO was refused, twice", "HELO | accepted",
+	checkTable(t, "HELO", endpointTable(e), "Connection | accepted", `Greeting | code: 220 mx ESMTP, 220 \x1Bsecond`,
+		"Family | none: not known: nothing here recognises it", "EHLO | none: EHLO was refused, twice", "HELO | accepted",
 		"STARTTLS | none: does not apply: no EHLO", "TLS | none: does not apply: no EHLO")
 }
 

@@ -56,6 +56,7 @@ func Text(w io.Writer, m Model, o TextOptions) error {
 	p.unknown(m, o.Verbose)
 	p.good(m, o.Verbose)
 	if o.Verbose {
+		p.services(m.Services)
 		p.talks(m.Tests)
 	}
 	p.foot(m, o.Verbose)

@@ -24,7 +24,7 @@ import (
 // Version is the version of the catalogue, stored with every run. It is
 // raised to the program's next version when rules come or go, so that a
 // comparison can tell a new check from a regression.
-const Version = "0.1.0"
+const Version = "0.2.0"
 
 // Ref is the source of a rule: an RFC with its section, or a receiver's
 // published requirement.
@@ -90,7 +90,7 @@ func of(area audit.Area) []Rule {
 	case audit.AreaDNSBL:
 		return dnsblRules()
 	case audit.AreaSMTP:
-		return smtpRules()
+		return append(smtpRules(), extensionRules()...)
 	case audit.AreaTLS:
 		return tlsRules()
 	case audit.AreaAUTH:
@@ -131,6 +131,8 @@ func (r Ref) URL() string {
 		return r.Section
 	case section == "":
 		return "https://www.rfc-editor.org/rfc/rfc" + n
+	case 'A' <= section[0] && section[0] <= 'Z':
+		return "https://www.rfc-editor.org/rfc/rfc" + n + "#appendix-" + section
 	}
 	return "https://www.rfc-editor.org/rfc/rfc" + n + "#section-" + section
 }

@@ -128,5 +128,6 @@ func goodEndpoint(host audit.DNSName, a netip.Addr, at time.Time) audit.Endpoint
 			NameMatch: audit.See(audit.Nothing{}, via),
 		}, via),
 		HelloTLS: audit.See(after, via),
+		Replies:  audit.See(audit.Replies{}, via),
 	}
 }

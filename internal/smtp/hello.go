@@ -49,8 +49,24 @@ func newHello(rp reply, ours string, stable *audit.Stabilizer) audit.Hello {
 			continue
 		}
 		h.Keywords = append(h.Keywords, k)
+		h.Order = append(h.Order, k.Name)
 	}
 	return h
+}
+
+// heard passes a name on that the server gives for itself.
+func (s *session) heard(word audit.Raw) {
+	name, ok := audit.Qualified(word)
+	if ok && s.t.Heard != nil {
+		s.t.Heard(name)
+	}
+}
+
+// union is what is in either list, each once.
+func union(a, b []string) []string {
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // parseKeyword reads one line of an EHLO reply:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func TestHello(t *testing.T) {
 	want := audit.Hello{Name: "mx", Text: "at your service, <our name>, id <id>", Keywords: []audit.Keyword{
 		{Name: "AUTH", Params: "PLAIN"}, {Name: "AUTH", Params: "LOGIN"}, {Name: "DSN"}, {Name: "DSN"},
 		{Name: "XTIME", Params: "<date>"},
-	}}
+	}, Order: []string{"AUTH", "AUTH", "DSN", "DSN", "XTIME"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -112,6 +113,19 @@ func FuzzHello(f *testing.F) {
 			if k.Name == "" || len(k.Name) > maxKeyword || k.Name != strings.ToUpper(k.Name) || audit.Raw(k.Name).String() != strings.ReplaceAll(k.Name, `\`, `\\`) || strings.Contains(k.Name, " ") {
 				t.Fatalf("keyword %q", k.Name)
 			}
+		}
+		var order []string
+		for _, k := range h.Keywords {
+			order = append(order, k.Name)
+			if means := k.Means(); means == "" || len(means) > 8*maxGreetingText+maxLine*4 || audit.Raw(means).String() != strings.ReplaceAll(means, `\`, `\\`) {
+				t.Fatalf("%+v means %q", k, means)
+			}
+		}
+		if !slices.Equal(order, h.Order) {
+			t.Fatalf("keywords %v, order %v", order, h.Order)
+		}
+		if family := audit.SoftwareOf(audit.Endpoint{Hello: audit.See(h, "")}).String(); len(family) > 300 || audit.Raw(family).String() != family {
+			t.Fatalf("family %q", family)
 		}
 		listed := false
 		for _, l := range lines[1:] {

@@ -27,6 +27,7 @@ type look struct {
 	helo     audit.Obs[audit.Hello] // made only where EHLO was refused
 	tls      audit.TLS
 	helloTLS audit.Hello
+	mixed    []string // replies whose lines differ in their code
 
 	end    int // index in line; behind its end: everything was seen
 	how    manner
@@ -140,6 +141,7 @@ func (l look) endpoint(t Target) audit.Endpoint {
 		StartTLS: observe(l, stepStartTLS, audit.Nothing{}, plain),
 		TLS:      observe(l, stepTLS, l.tls, secure),
 		HelloTLS: observe(l, stepHelloTLS, l.helloTLS, secure),
+		Replies:  observe(l, stepGreeting, audit.Replies{Mixed: l.mixed}, talk),
 	}
 }
 

@@ -146,6 +146,7 @@ func (s *session) greet() bool {
 	s.look.greeting = newGreeting(rp, s.rec.Greeting, s.stable)
 	switch {
 	case rp.class() == 2:
+		s.heard(s.look.greeting.Name)
 		return true
 	case rp.class() == 4:
 		return s.turnedAway(shut, audit.TempFail, "the greeting turned this connection away for the time being (4xx)")
@@ -192,6 +193,7 @@ func (s *session) introduce(ehlo, helo string, lasted *time.Duration, hello *aud
 		return false
 	case rp.code == 250:
 		*hello = newHello(rp, s.p.cfg.HELO, s.stable)
+		s.heard(hello.Name)
 		return true
 	case rp.class() == 5:
 		return s.helo(rp.code, ehlo, helo)

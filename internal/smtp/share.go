@@ -40,7 +40,7 @@ func As(e audit.Endpoint, t Target) (audit.Endpoint, bool) {
 	_, was := commands(before)
 	_, is := commands(after)
 	e.Host = t.Host
-	for _, via := range []*string{&e.Connect.Via, &e.Greeting.Via, &e.Hello.Via, &e.Helo.Via, &e.StartTLS.Via, &e.TLS.Via, &e.HelloTLS.Via} {
+	for _, via := range []*string{&e.Connect.Via, &e.Greeting.Via, &e.Hello.Via, &e.Helo.Via, &e.StartTLS.Via, &e.TLS.Via, &e.HelloTLS.Via, &e.Replies.Via} {
 		if *via == was {
 			*via = is
 		}

@@ -99,6 +99,10 @@ type Target struct {
 	// Doubt, when set, is told what the first connection showed before the pause
 	// for a second one, with every "no" still unknown. Probe waits for it.
 	Doubt func(first audit.Endpoint)
+	// Heard, when set, is told of each name that the server gives for itself as
+	// soon as it has done so, so that something can be asked about the name
+	// while the dialogue goes on. It must not block.
+	Heard func(name audit.DNSName)
 }
 
 // Probe observes an endpoint over one connection, or over two when the first
@@ -120,7 +124,9 @@ func (p *Prober) Probe(ctx context.Context, t Target) (audit.Endpoint, []audit.S
 		if pause(ctx, p.cfg.Limits.ConfirmAfter) {
 			second, s := p.look(ctx, t, 2, l.shrink)
 			sessions = append(sessions, s)
-			return merge(l, second).endpoint(t), sessions
+			both := merge(l, second)
+			both.mixed = union(l.mixed, second.mixed) // what was said needs no second look
+			return both.endpoint(t), sessions
 		}
 	}
 	return l.unconfirmed().endpoint(t), sessions

@@ -389,11 +389,11 @@ func TestFacts(t *testing.T) {
 			t.Errorf("greeting %+v", e.Greeting.Value)
 		}
 		wantHello := audit.Hello{Name: "MX.example.org", Text: "Hello probe [<our address>]",
-			Keywords: []audit.Keyword{{Name: "SIZE", Params: "1000"}, {Name: "AUTH", Params: "PLAIN LOGIN"}, {Name: "STARTTLS"}}}
+			Keywords: []audit.Keyword{{Name: "SIZE", Params: "1000"}, {Name: "AUTH", Params: "PLAIN LOGIN"}, {Name: "STARTTLS"}}, Order: []string{"SIZE", "AUTH", "STARTTLS"}}
 		if !reflect.DeepEqual(e.Hello.Value, wantHello) {
 			t.Errorf("hello %+v", e.Hello.Value)
 		}
-		wantInside := audit.Hello{Name: "mx.example.org", Keywords: []audit.Keyword{{Name: "SIZE", Params: "2000"}}}
+		wantInside := audit.Hello{Name: "mx.example.org", Keywords: []audit.Keyword{{Name: "SIZE", Params: "2000"}}, Order: []string{"SIZE"}}
 		if !reflect.DeepEqual(e.HelloTLS.Value, wantInside) {
 			t.Errorf("hello inside TLS %+v", e.HelloTLS.Value)
 		}

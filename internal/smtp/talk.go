@@ -65,6 +65,9 @@ func (s *session) read(noun string) (reply, audit.Reason, bool) {
 		s.log.add(server, line)
 	}
 	if rp.mixed {
+		if rp.class() != 4 { // a server may break off with a 421 at any time (RFC 5321 section 3.8)
+			s.look.mixed = append(s.look.mixed, noun)
+		}
 		s.log.add(remark, "the lines of this reply differ in their code; that of the last line counts")
 	}
 	if rp.bare {
