@@ -255,3 +255,24 @@ func FuzzFamily(f *testing.F) {
 		}
 	})
 }
+
+// TestCanonicalCopies: bringing facts into order leaves what they share with
+// other runs alone.
+func TestCanonicalCopies(t *testing.T) {
+	e := heard("mx.example.org ESMTP", "mx.example.org|SIZE|DSN")
+	e.HelloTLS = e.Hello
+	e.Replies = See(Replies{Mixed: []string{"the reply to EHLO", "the greeting"}}, "")
+	e.TLS = See(TLS{Chain: []Certificate{{Names: []Raw{"b", "a"}}}}, "")
+	f := Facts{SMTP: []Endpoint{e}, Names: []ServerName{{Name: "b.example"}, {Name: "a.example"}, {Name: "b.example"}}}
+	f.Canonical()
+	got := f.SMTP[0]
+	if got.Hello.Value.Keywords[0].Name != "DSN" || got.Replies.Value.Mixed[0] != "the greeting" || got.TLS.Value.Chain[0].Names[0] != "a" || len(f.Names) != 2 || f.Names[0].Name != "a.example" {
+		t.Errorf("not in order: %+v", f)
+	}
+	if got.Hello.Value.Order[0] != "SIZE" {
+		t.Errorf("the order of the server is lost: %v", got.Hello.Value.Order)
+	}
+	if e.Hello.Value.Keywords[0].Name != "SIZE" || e.Replies.Value.Mixed[0] != "the reply to EHLO" || e.TLS.Value.Chain[0].Names[0] != "b" {
+		t.Errorf("what other runs share was changed: %+v", e)
+	}
+}
