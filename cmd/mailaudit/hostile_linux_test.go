@@ -18,7 +18,7 @@ import (
 // has some 30 MiB.
 const (
 	promisedMemory = 64 << 10  // kB, all of the process: issue 4
-	readableReport = 128 << 10 // octets of a report
+	readableReport = 192 << 10 // octets of a report
 	readableRecord = 1 << 20   // of one that holds all facts, or the dialogues
 	enoughTime     = 2 * time.Minute
 )
