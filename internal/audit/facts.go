@@ -146,6 +146,11 @@ type Endpoint struct {
 	HelloTLS Obs[Hello] `json:"hello_tls,omitzero"`
 	// Replies is how the replies were formed that came, the greeting at least.
 	Replies Obs[Replies] `json:"replies,omitzero"`
+	// Refusal is the reply with which a command was refused. Not tried: none
+	// was, or this run did not note it.
+	Refusal Obs[Refusal] `json:"refusal,omitzero"`
+	// Pace is how quickly commands were replied to.
+	Pace Obs[Pace] `json:"pace,omitzero"`
 }
 
 // Mode is the way a connection is protected.
@@ -172,6 +177,9 @@ type Greeting struct {
 	Name  Raw    `json:"name,omitempty"` // the first word: the server's name for itself
 	Lines []Raw  `json:"lines"`          // the text of each line in stable form, see Stabilizer
 	Delay Bucket `json:"delay"`          // from the connection (or its handshake, in ModeTLS) to the end of the greeting
+	// Twice: a second connection was greeted with the same 5xx. (Of 521 that is
+	// said by the steps behind it.)
+	Twice bool `json:"twice,omitempty"`
 }
 
 // Bucket is a duration made coarse enough not to change by itself.

@@ -79,6 +79,22 @@ const (
 	TLSProtocol  Code = "tls-protocol"     // the handshake ended in an alert or in garbage
 	CertParse    Code = "certificate-form" // the certificate cannot be parsed here
 
+	// What a 4xx or 5xx reply says of its cause, where it says so (rules.Classifier).
+	Busy            Code = "busy"            // the server has no room at the moment: about them, and temporary
+	RateLimited     Code = "rate-limited"    // we connect too often, or too many at a time
+	Greylisted      Code = "greylisted"      // strangers are put off for some minutes
+	Reputation      Code = "reputation"      // our address is on a block list, or has no good name
+	OurNetwork      Code = "our-network"     // the network that we come from is refused: dynamic, or of a country
+	NeedsAllowList  Code = "allow-list"      // only addresses on their list are let in
+	OurReverse      Code = "our-reverse-dns" // the reverse DNS of our address is missing, or does not lead back
+	OurHELO         Code = "our-helo"        // the name that we give in EHLO is not liked
+	PolicyRefusal   Code = "policy"          // some rule of theirs, without more words
+	NeedsTLS        Code = "tls-required"    // nothing is said to us in clear
+	Unauthenticated Code = "unauthenticated" // SPF, DKIM or DMARC of a message does not pass
+	ContentRefused  Code = "content"         // a message looks like spam
+	NoSuchUser      Code = "no-such-user"    // a recipient is not known there
+	ListMisread     Code = "list-misread"    // the server takes an error of its block list for a listing: about them
+
 	ListError     Code = "list-error"     // the block list answers with an error code: it does not serve us
 	ListUnhealthy Code = "list-unhealthy" // the block list fails its own test (also why BlockList.Health is Absent)
 	ListAnswer    Code = "list-answer"    // an answer that no block list gives, or a code that it does not document

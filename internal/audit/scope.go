@@ -102,7 +102,16 @@ type Past struct {
 	// MXHosts are the mail hosts that earlier runs saw, at most PastHosts of
 	// them, sorted.
 	MXHosts []DNSName `json:"mx_hosts,omitempty"`
+	// Busy are the endpoints that had no room for us, and have not been seen
+	// with room since, by endpoint; at most PastHosts of them.
+	Busy []BusySpell `json:"busy,omitempty"`
 }
 
-// PastHosts bounds Past.MXHosts.
+// BusySpell is a time in which a server had no room for us.
+type BusySpell struct {
+	Endpoint string    `json:"endpoint"` // its subject
+	Since    time.Time `json:"since"`    // start of the first run that saw it so
+}
+
+// PastHosts bounds Past.MXHosts and Past.Busy.
 const PastHosts = 50

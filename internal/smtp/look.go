@@ -28,6 +28,8 @@ type look struct {
 	tls      audit.TLS
 	helloTLS audit.Hello
 	mixed    []string // replies whose lines differ in their code
+	said     audit.Refusal // zero: no command was refused
+	pace     audit.Pace    // zero: no command was replied to
 
 	end    int // index in line; behind its end: everything was seen
 	how    manner
@@ -55,6 +57,9 @@ func merge(a, b look) look {
 	// "Declined" and "broken" at the same step are two answers, not one.
 	case a.end == b.end && a.refusal() && a.how == b.how && a.why.Code == b.why.Code:
 		a.helo = agree(a.helo, b.helo)
+		return a
+	case a.sentAway() && b.sentAway() && sameWords(a.greeting, b.greeting):
+		a.greeting.Twice = true
 		return a
 	case b.end > a.end, b.end == a.end && a.how != negative && b.how == negative:
 		a, b = b, a
@@ -142,6 +147,8 @@ func (l look) endpoint(t Target) audit.Endpoint {
 		TLS:      observe(l, stepTLS, l.tls, secure),
 		HelloTLS: observe(l, stepHelloTLS, l.helloTLS, secure),
 		Replies:  observe(l, stepGreeting, audit.Replies{Mixed: l.mixed}, talk),
+		Refusal:  l.refused(plain, secure),
+		Pace:     l.replies(talk),
 	}
 }
 

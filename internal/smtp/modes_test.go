@@ -163,7 +163,7 @@ func TestTLSMode(t *testing.T) {
 			s.tls(&tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert})
 		})}, "S tls-protocol n n n S not-learned", "-"}, "TLS broke down before the greeting was complete"},
 		{dialogue{"421 greeting", []any{in(greets("421 too busy"))}, "S S n n n S temporary", "Q"}, "the greeting turned this connection away for the time being (4xx)"},
-		{dialogue{"554 greeting", []any{in(greets("554 go away"))}, "S S n n n S refused-us", "Q"}, "the greeting refused this connection (5xx), which may be about our address"},
+		{dialogue{"554 greeting", []any{in(greets("554 go away"))}, "S S n n n S refused-us", "QQ"}, "the greeting refused this connection (5xx), which may be about our address"},
 		{dialogue{"521 greeting", []any{in(greets("521 no mail here"))}, "S S n n n S n", "QQ"}, ""},
 		{dialogue{"521 greeting once", []any{in(greets("521 no mail here")), good}, whole, "QQ"}, ""},
 		{dialogue{"354 greeting", []any{in(func(s *peer) { s.greet("354 what"); s.wait() })}, "S S n n n S out-of-step", "-"}, "the greeting has a code that no greeting has"},
@@ -209,7 +209,7 @@ func TestPlainMode(t *testing.T) {
 		{dialogue{"closes before greeting", []any{script(closes)}, "S closed not-learned not-learned not-learned - -", "-"}, "the server closed the connection before the greeting was complete"},
 		{dialogue{"never greets", []any{script(mute)}, "S timeout not-learned not-learned not-learned - -", "-"}, "the greeting did not come in time"},
 		{dialogue{"421 greeting", []any{greets("421 too busy")}, "S S temporary temporary temporary - -", "Q"}, "the greeting turned this connection away for the time being (4xx)"},
-		{dialogue{"554 greeting", []any{greets("554 go away")}, "S S refused-us refused-us refused-us - -", "Q"}, "the greeting refused this connection (5xx), which may be about our address"},
+		{dialogue{"554 greeting", []any{greets("554 go away")}, "S S refused-us refused-us refused-us - -", "QQ"}, "the greeting refused this connection (5xx), which may be about our address"},
 		{dialogue{"521 greeting", []any{greets("521 no mail here")}, "S S n n n - -", "QQ"}, ""},
 		{dialogue{"521 greeting once", []any{greets("521 no mail here"), offers}, whole, "QQ"}, ""},
 

@@ -143,7 +143,7 @@ func (s *session) greet() bool {
 		}
 		return s.fail(dark, why.Code, why.Text)
 	}
-	s.look.greeting = newGreeting(rp, s.rec.Greeting, s.stable)
+	s.look.greeting = s.greeting(rp)
 	switch {
 	case rp.class() == 2:
 		s.heard(s.look.greeting.Name)
@@ -155,7 +155,9 @@ func (s *session) greet() bool {
 		s.look.again = true // said of the host for good, so worth asking twice
 		return false
 	case rp.class() == 5:
-		return s.turnedAway(shut, audit.RefusedUs, "the greeting refused this connection (5xx), which may be about our address")
+		s.turnedAway(shut, audit.RefusedUs, "the greeting refused this connection (5xx), which may be about our address")
+		s.look.again = true // it may be about them as well, if it is said again
+		return false
 	}
 	s.fit = false
 	return s.turnedAway(shut, audit.OutOfStep, "the greeting has a code that no greeting has")
@@ -185,6 +187,9 @@ func (s *session) introduce(ehlo, helo string, lasted *time.Duration, hello *aud
 	took := lap(lasted)
 	rp, why, ok := s.ask("EHLO "+s.p.cfg.HELO, "the reply to "+ehlo)
 	took()
+	if ok {
+		s.refused(ehlo, rp)
+	}
 	switch {
 	case !ok:
 		s.fail(dark, why.Code, why.Text)
@@ -255,6 +260,9 @@ func (s *session) startTLS() bool {
 	took := lap(&s.rec.StartTLS)
 	rp, why, ok := s.ask("STARTTLS", "the reply to STARTTLS")
 	took()
+	if ok {
+		s.refused("STARTTLS", rp)
+	}
 	switch {
 	case !ok:
 		return s.fail(dark, why.Code, why.Text)
@@ -281,6 +289,9 @@ func (s *session) ehloAgain() bool {
 	took := lap(&s.rec.EHLOTLS)
 	rp, why, ok := s.ask("EHLO "+s.p.cfg.HELO, "the reply to EHLO inside TLS")
 	took()
+	if ok {
+		s.refused("EHLO inside TLS", rp)
+	}
 	switch {
 	case !ok:
 		return s.fail(dark, why.Code, why.Text)

@@ -40,7 +40,9 @@ func As(e audit.Endpoint, t Target) (audit.Endpoint, bool) {
 	_, was := commands(before)
 	_, is := commands(after)
 	e.Host = t.Host
-	for _, via := range []*string{&e.Connect.Via, &e.Greeting.Via, &e.Hello.Via, &e.Helo.Via, &e.StartTLS.Via, &e.TLS.Via, &e.HelloTLS.Via, &e.Replies.Via} {
+	for _, via := range []*string{
+		&e.Connect.Via, &e.Greeting.Via, &e.Hello.Via, &e.Helo.Via, &e.StartTLS.Via, &e.TLS.Via, &e.HelloTLS.Via, &e.Replies.Via, &e.Refusal.Via, &e.Pace.Via,
+	} {
 		if *via == was {
 			*via = is
 		}

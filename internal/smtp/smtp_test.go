@@ -191,7 +191,7 @@ func TestDialogue(t *testing.T) {
 		{"garbage in line two", []any{rawAnswer("220-mx\r\nhello\r\n")}, "S not-smtp " + fourNL + " not-learned", "-"},
 		{"421 greeting", []any{greets("421 too busy")}, "S S temporary temporary temporary temporary temporary", "Q"},
 		{"450 greeting", []any{greets("450-a", "450 b")}, "S S temporary temporary temporary temporary temporary", "Q"},
-		{"554 greeting", []any{greets("554-listed", "554 go away")}, "S S refused-us refused-us refused-us refused-us refused-us", "Q"},
+		{"554 greeting", []any{greets("554-listed", "554 go away")}, "S S refused-us refused-us refused-us refused-us refused-us", "QQ"},
 		{"521 greeting", []any{greets("521 no mail here")}, "S S n n n n n", "QQ"},
 		{"521 greeting once", []any{greets("521 no mail here"), good}, whole, "QQ"},
 		{"354 greeting", []any{script(func(s *peer) { s.greet("354 what"); s.wait() })}, "S S out-of-step out-of-step out-of-step out-of-step out-of-step", "-"},

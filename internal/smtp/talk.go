@@ -45,9 +45,14 @@ func (s *session) ask(command, noun string) (reply, audit.Reason, bool) {
 	}
 	s.deadline(s.p.cfg.Limits.Reply)
 	s.log.add(client, audit.Raw(command))
+	asked := time.Now()
 	_, err := io.WriteString(s.conn, command+"\r\n")
 	if err == nil {
-		return s.read(noun)
+		rp, why, ok := s.read(noun)
+		if ok {
+			s.look.pace.Count(time.Since(asked))
+		}
+		return rp, why, ok
 	}
 	// Who hangs up on us may have said why before.
 	rp, why, ok := s.read(noun)

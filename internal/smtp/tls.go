@@ -150,6 +150,7 @@ func (s *session) notTLS(why audit.Reason) (manner, audit.Reason) {
 	line, _, _ := bytes.Cut(said, []byte("\n"))
 	s.log.add(server, audit.Raw(bytes.TrimRight(line, "\r")))
 	if len(said) >= 4 && plausible(said) {
+		s.refused("", replyIn(said))
 		switch said[0] {
 		case '2':
 			return dark, audit.Reason{Code: audit.ClearText, Text: "the server greets in clear text: try mode starttls"}

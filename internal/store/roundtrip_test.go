@@ -42,7 +42,8 @@ func TestRoundTrip(t *testing.T) {
 		"other start":  func(r *audit.Run) { r.Snapshot.At = r.Started.Add(-time.Hour) },
 		"backwards":    func(r *audit.Run) { r.Finished = r.Started.Add(-time.Hour) },
 		"past": func(r *audit.Run) {
-			r.Snapshot.Past = audit.Past{First: r.Started.AddDate(-1, 0, 0), MXHosts: []audit.DNSName{"a.example", `b\.c.example`}}
+			r.Snapshot.Past = audit.Past{First: r.Started.AddDate(-1, 0, 0), MXHosts: []audit.DNSName{"a.example", `b\.c.example`},
+				Busy: []audit.BusySpell{{Endpoint: "a.example[192.0.2.1]:25", Since: r.Started.Add(-time.Hour)}}}
 		},
 		"scope": func(r *audit.Run) {
 			r.Snapshot.Scope = audit.Scope{Areas: []audit.Area{audit.AreaTLS, audit.AreaMX}, Passive: true, AllowPrivate: true,
