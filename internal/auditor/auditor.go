@@ -144,6 +144,7 @@ func (a *Auditor) begin(ctx context.Context, req Request, started time.Time) (*a
 	if err != nil {
 		return nil, audit.Prior{}, fmt.Errorf("read the history: %w", err)
 	}
+	run.Snapshot.Past.Busy = busyBefore(prior)
 	err = a.Store.Begin(ctx, run)
 	if err != nil {
 		return nil, audit.Prior{}, fmt.Errorf("begin the run: %w", err)

@@ -40,6 +40,9 @@ func Build(run *audit.Run, delta *audit.Delta, history History) Model {
 	slices.SortStableFunc(m.Fails, func(a, b Item) int { return b.Severity.Rank() - a.Severity.Rank() })
 	m.OwnSide = ownSide(run)
 	m.Unknown = darkness(run, m.OwnSide != nil)
+	if m.OwnSide == nil {
+		m.OwnSide = refusedSide(run)
+	}
 	m.Tests, m.Means = tests(run), means(run)
 	if run.Kind != audit.KindSMTP {
 		m.Axes = axisLines(run)

@@ -47,6 +47,10 @@ func darkness(run *audit.Run, ours bool) []Dark {
 		d := by[why]
 		if d == nil {
 			d = &Dark{Text: why.Text, Cause: why.Code, Advice: advice(why.Code, ofDNS(f), strings.HasSuffix(f.Subject, "]:25"))}
+			said, refused := refusalOf(run, f.Subject)
+			if refused && said.Class == why.Code {
+				d.Advice = refusalAdvice(said)
+			}
 			if ours && ofConnect(run, f.Subject, why) {
 				d.Advice = "see above: it may well be your network"
 			}
@@ -138,6 +142,9 @@ func advice(cause audit.Code, dns, mx bool) string {
 		if !mx {
 			return "try again; if it stays so, from another network"
 		}
+	}
+	if words := adviceRefused(cause); words != "" {
+		return words
 	}
 	switch cause {
 	case audit.Timeout, audit.NoAnswer, audit.Unreachable:

@@ -65,6 +65,7 @@ func knownValues() map[reflect.Type][]string {
 		reflect.TypeFor[audit.Area]():     {"mx", "rdns", "smtp", "tls"},
 		reflect.TypeFor[audit.Code]():     {"timeout", "no-route", "servfail", "not-learned", "blocked-address", "deadline", "local-policy", "bug"},
 		reflect.TypeFor[audit.Kind]():     {"audit", "smtp"},
+		reflect.TypeFor[audit.Bucket]():   {"prompt", "over-5s", "over-30s", "over-2min"},
 		reflect.TypeFor[audit.Mode]():     {"", "starttls", "tls", "plain"},
 		reflect.TypeFor[audit.Family]():   {"ipv4", "ipv6"},
 		reflect.TypeFor[audit.RunState](): {"complete", "aborted", "running", "complete", "complete"},

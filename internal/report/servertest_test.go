@@ -82,7 +82,7 @@ func TestSteps(t *testing.T) {
 			e.Greeting.Value.Code, e.Greeting.Value.Lines = 554, []audit.Raw{"5.7.1 [<our address>] blocked by a DNSBL"}
 			unknown(e, audit.Reason{Code: audit.RefusedUs, Text: "refused"})
 		}, nil, "refused for us", []string{"greeting refused 554 5.7.1 [<our address>] blocked", "the rest unknown EHLO, STARTTLS, cert, versions, AUTH and extensions",
-			"names the address that we came from, and a block list"}, []string{"FAIL"}},
+			"read as: reputation", "That is your address, not theirs: it is on a block list"}, []string{"FAIL"}},
 		{"refused without a reason", func(e *audit.Endpoint) {
 			e.Greeting.Value.Code, e.Greeting.Value.Lines = 554, []audit.Raw{"no"}
 			unknown(e, audit.Reason{Code: audit.RefusedUs, Text: "refused"})

@@ -19,7 +19,7 @@ func (v view) steps() []Step {
 	if v.e.Mode == audit.ModeTLS {
 		list = []Step{v.connectStep(), v.handshakeStep(), v.certificateStep(), v.versionStep(), v.greetingStep(), v.helloStep()}
 	}
-	list = shortened(v.judged(append(v.withFamily(list), v.authStep(), v.extensionsStep())))
+	list = shortened(v.judged(v.told(append(v.withFamily(list), v.authStep(), v.extensionsStep()))))
 	if len(v.sessions) > 0 {
 		list = append(list, v.closedStep())
 	}
@@ -87,7 +87,7 @@ func stepOf(id audit.RuleID) string {
 	switch id {
 	case "smtp.unreachable":
 		return stepConnect
-	case "smtp.ehlo-refused", "smtp.ehlo-mangled":
+	case "smtp.ehlo-refused", "smtp.ehlo-mangled", "smtp.tarpit":
 		return stepEHLO
 	case "smtp.xclient-offered", "smtp.old-commands", "smtp.extension-incomplete", "smtp.extension-malformed", "smtp.extension-twice", "smtp.requiretls-in-clear":
 		return stepExtensions

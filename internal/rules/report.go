@@ -14,6 +14,7 @@ type Report struct {
 	rule     *Rule
 	findings []audit.Finding
 	worst    map[string]audit.Severity // by subject, see AtWorst
+	refusals *refusals                 // shared by the rules of an evaluation
 }
 
 // Fault is the content of a fail.

@@ -32,18 +32,18 @@ func smtpRules() []Rule {
 		Title: "The server takes mail: it does not greet with 521",
 		Refs:  []Ref{{"RFC 7504", "3"}},
 		Why: "A greeting with code 521 says that this host never accepts mail. Senders bounce what they were to deliver there. " +
-			"(Other refusals in the greeting are mostly about the address that asks, and are told as unknown.)",
+			"(Other refusals in the greeting are for smtp.greeting-refused and smtp.busy, or about the address that asks, and then unknown.)",
 		Fix:   "Point the MX record, or the mail programs, to the host that takes the mail; replace the record by a null MX when no host does.",
 		After: []audit.RuleID{"smtp.unreachable"},
 		Judge: judgeTakesMail,
-	}, {
+	}, greetingRefused(), busy(), tarpit(), {
 		ID: "smtp.greeting-late", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Info, Range: []audit.Severity{audit.Medium},
 		Title: "The greeting comes before senders lose patience",
 		Refs:  []Ref{{"RFC 5321", "4.5.3.2.1"}},
 		Why: "Senders should wait five minutes for the greeting; many wait one or two. A pause of some seconds is a common " +
 			"and deliberate defence against bulk senders. A long one costs mail.",
 		Fix:   "Keep deliberate pauses below 30 seconds; if the pause is not deliberate, look for slow DNS lookups of the connecting address.",
-		After: []audit.RuleID{"smtp.unreachable"},
+		After: welcomed(),
 		Judge: judgeGreetingDelay,
 	}, {
 		ID: "smtp.banner-not-fqdn", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Low,
@@ -52,7 +52,7 @@ func smtpRules() []Rule {
 		Why: "The first word of the greeting is the name by which the server goes. Some senders log or compare it; " +
 			"a server that does not know its own name mostly introduces itself wrongly when it sends as well.",
 		Fix:   "Set the host name of the mail server to its qualified name (Postfix: myhostname; Exim: primary_hostname).",
-		After: []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail"},
+		After: welcomed(),
 		Judge: judgeBannerName,
 	}, {
 		ID: "smtp.ehlo-refused", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High}, AtPort25: audit.Medium,
@@ -62,7 +62,7 @@ func smtpRules() []Rule {
 			"and no login, without which nobody can hand in mail on any port but 25. " +
 			"A firewall that \"inspects\" SMTP is the usual cause.",
 		Fix:   "Switch SMTP inspection off in the firewall in front of the server (Cisco: no inspect esmtp), or upgrade the server.",
-		After: []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail"},
+		After: welcomed(),
 		Judge: judgeEHLO,
 	}, {
 		ID: "smtp.ehlo-mangled", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Info, Range: []audit.Severity{audit.High},
@@ -71,7 +71,7 @@ func smtpRules() []Rule {
 		Why: "Some firewalls overwrite the greeting with asterisks and the services that they do not know with the letter X. " +
 			"Where STARTTLS is among them (XXXXXXXA), all mail to the server travels in clear text, without anybody having decided that.",
 		Fix:   "Switch SMTP inspection off in the firewall in front of the server (Cisco: no inspect esmtp).",
-		After: []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail"},
+		After: welcomed(),
 		Judge: judgeMangled,
 	}, {
 		ID: "smtp.xclient-offered", Axis: audit.Protection, Since: "0.1.0", Severity: audit.Medium,
@@ -80,7 +80,7 @@ func smtpRules() []Rule {
 		Why: "With XCLIENT a proxy tells the server from which address a connection really comes. Whoever may use it can claim any address, " +
 			"also one that is trusted to relay. Postfix offers it to the clients it is configured for only, so we may have come by such a way.",
 		Fix:   "Restrict both to the addresses of your own proxies (Postfix: smtpd_authorized_xclient_hosts, smtpd_authorized_xforward_hosts).",
-		After: []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail", "smtp.ehlo-refused"},
+		After: append(welcomed(), "smtp.ehlo-refused"),
 		Judge: judgeXCLIENT,
 	}, {
 		ID: "smtp.version-disclosed", Axis: audit.Protection, Since: "0.1.0", Severity: audit.Info,
@@ -89,7 +89,7 @@ func smtpRules() []Rule {
 		Why: "The version tells attackers which known holes to try first, and helps those who look for faults of delivery. " +
 			"The standard leaves the choice to the site; hiding it does not replace updates.",
 		Fix:   "Take the version out of the greeting, if you prefer so (Postfix: smtpd_banner = $myhostname ESMTP).",
-		After: []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail"},
+		After: welcomed(),
 		Judge: judgeVersionDisclosed,
 	}}
 }
@@ -204,16 +204,19 @@ func greeted(r *Report, e audit.Endpoint) (audit.Greeting, bool) {
 		return g, false
 	}
 	evidence := Seen(e.Greeting.Via, greetingText(g))
+	said, refused := r.refusal(e)
 	switch {
 	case g.Code == codeReady:
 		return g, true
-	case g.Code == codeNoMailHost:
+	case g.Code == codeNoMailHost && !refused:
 		r.NA(e.Subject(), "the host says that it takes no mail")
-	case g.Code/100 == 4:
-		r.Unknown(e.Subject(), audit.Reason{Code: audit.TempFail, Text: "the server is busy or defers us: " + greetingText(g)}, evidence)
-	default:
+	case !refused:
 		r.Unknown(e.Subject(), audit.Reason{Code: audit.RefusedUs,
 			Text: "the server does not talk to us, which may be about our address: " + greetingText(g)}, evidence)
+	case said.everybody():
+		r.NA(e.Subject(), "the server turns connections away")
+	default:
+		r.Unknown(e.Subject(), said.Reason(), evidence)
 	}
 	return g, false
 }
@@ -226,7 +229,8 @@ func greetingText(g audit.Greeting) string {
 func judgeTakesMail(s *audit.Snapshot, r *Report) {
 	endpoints(s, r, func(e audit.Endpoint) {
 		g, present, ok := Need(r, e.Subject(), e.Greeting)
-		if ok && present && g.Code == codeNoMailHost {
+		_, refused := r.refusal(e)
+		if ok && present && g.Code == codeNoMailHost && !refused {
 			r.Fail(e.Subject(), Fault{
 				Detail:   e.Host.String() + " says that it never takes mail",
 				Evidence: []string{Seen(e.Greeting.Via, greetingText(g))},

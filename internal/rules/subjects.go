@@ -77,7 +77,8 @@ func mailHosts(s *audit.Snapshot, r *Report, judge func(h audit.Host)) {
 }
 
 // endpoints calls judge for every SMTP endpoint of the domain, and says
-// "unknown" for hosts of which some address is not known.
+// "unknown" for hosts of which some address is not known. What an endpoint
+// kept from us by a refusal has the cause of the refusal as its reason.
 func endpoints(s *audit.Snapshot, r *Report, judge func(e audit.Endpoint)) {
 	mailHosts(s, r, func(h audit.Host) {
 		if h.Role != audit.RoleNamed {
@@ -88,7 +89,7 @@ func endpoints(s *audit.Snapshot, r *Report, judge func(e audit.Endpoint)) {
 			if !submission(e) {
 				r.atPort25(e.Subject())
 			}
-			judge(e)
+			judge(r.explained(e))
 		}
 		complete := Gather(addrsOf(h)...).Complete(r, h.Name.String())
 		if complete && len(mine) == 0 {

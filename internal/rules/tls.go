@@ -115,7 +115,7 @@ func tlsRules() []Rule {
 
 // reachable are the rules without which there is nothing to encrypt.
 func reachable() []audit.RuleID {
-	return []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail", "smtp.ehlo-refused"}
+	return append(welcomed(), "smtp.ehlo-refused")
 }
 
 // encrypted are the rules without which there is nothing encrypted.

@@ -129,5 +129,6 @@ func goodEndpoint(host audit.DNSName, a netip.Addr, at time.Time) audit.Endpoint
 		}, via),
 		HelloTLS: audit.See(after, via),
 		Replies:  audit.See(audit.Replies{}, via),
+		Pace:     audit.See(audit.Pace{Replies: 3, Quickest: audit.Prompt, Slowest: audit.Prompt}, via),
 	}
 }

@@ -27,7 +27,7 @@ type look struct {
 	helo     audit.Obs[audit.Hello] // made only where EHLO was refused
 	tls      audit.TLS
 	helloTLS audit.Hello
-	mixed    []string // replies whose lines differ in their code
+	mixed    []string      // replies whose lines differ in their code
 	said     audit.Refusal // zero: no command was refused
 	pace     audit.Pace    // zero: no command was replied to
 

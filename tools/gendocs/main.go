@@ -1,4 +1,5 @@
-// Command gendocs writes docs/rules.md from the rule catalogue and
+// Command gendocs writes docs/rules.md from the rule catalogue,
+// docs/refusals.md from the table of refusals and
 // docs/scoring.md from the rubric. It is run by "make docs", from the root of
 // the repository; its tests fail when a file is stale.
 package main
@@ -18,7 +19,7 @@ type document struct {
 }
 
 func documents() []document {
-	return []document{{"docs/rules.md", rulesDoc}, {"docs/scoring.md", scoringDoc}}
+	return []document{{"docs/rules.md", rulesDoc}, {"docs/refusals.md", refusalsDoc}, {"docs/scoring.md", scoringDoc}}
 }
 
 func main() {
@@ -37,5 +38,11 @@ func main() {
 func rulesDoc() ([]byte, error) {
 	var b bytes.Buffer
 	err := report.RulesDoc(&b)
+	return b.Bytes(), err
+}
+
+func refusalsDoc() ([]byte, error) {
+	var b bytes.Buffer
+	err := report.RefusalsDoc(&b)
 	return b.Bytes(), err
 }
