@@ -151,7 +151,7 @@ func (v view) about() string {
 	said, ok := v.refusal()
 	switch {
 	case !ok && v.refusedUs(): // of a run that did not keep the words
-		return onOurSide("your address", "", rules.Refusal{Class: audit.RefusedUs}) + " " + unseenBehind("it")
+		return onOurSide("your address", "", rules.Refusal{Class: audit.RefusedUs}) + " " + v.unseenBehind("it")
 	case !ok || v.received() == forEverybody:
 		return ""
 	}
@@ -162,11 +162,16 @@ func (v view) about() string {
 	if step == rules.StepGreeting {
 		step = "the greeting"
 	}
-	return onOurSide(who, v.run.Snapshot.Vantage.HELO, said) + " " + unseenBehind(step)
+	return onOurSide(who, v.run.Snapshot.Vantage.HELO, said) + " " + v.unseenBehind(step)
 }
 
-func unseenBehind(step string) string {
-	return "Whatever comes after " + step + " is unknown, and nothing is held against the server."
+// unseenBehind says what a refusal leaves.
+func (v view) unseenBehind(step string) string {
+	text := "Whatever comes after " + step + " is unknown"
+	if slices.ContainsFunc(v.fails, func(f audit.Finding) bool { return f.Rule == rules.BusyID }) {
+		return text + "."
+	}
+	return text + ", and nothing is held against the server."
 }
 
 // onOurSide says whose side a refusal is on, and why.

@@ -145,6 +145,15 @@ func TestRefusedForEverybody(t *testing.T) {
 	}
 }
 
+// TestBusyAgain: what is held against a server is not denied.
+func TestBusyAgain(t *testing.T) {
+	e := refusing(t, 421, "4.3.2 shutting down")
+	test, _ := shownTest(t, e, []audit.Finding{failOn(e, rules.BusyID, audit.Medium)})
+	if test.Verdict != "busy, with 1 fault" || strings.Contains(test.About, "held") || !strings.HasSuffix(test.About, "is unknown.") {
+		t.Errorf("verdict %q, about %q", test.Verdict, test.About)
+	}
+}
+
 // TestRefusalAdvice: every class has some, and what the reply names is named.
 func TestRefusalAdvice(t *testing.T) {
 	seen := map[string]audit.Code{}

@@ -255,18 +255,16 @@ const StepGreeting = "greeting"
 // refusalReply finds the reply that turned us away.
 func refusalReply(e audit.Endpoint) (r Reply, step string, twice, ok bool) {
 	r.Host = e.Host
-	for _, g := range Gather(e.Greeting).Values {
-		if g.Code/100 == 4 || g.Code/100 == 5 {
-			r.Code, r.Lines = g.Code, g.Lines
-			return r, StepGreeting, g.Twice, true
-		}
-		r.Banner = g.Lines
+	g, greeted := seen(e.Greeting)
+	if greeted && (g.Code/100 == 4 || g.Code/100 == 5) {
+		r.Code, r.Lines = g.Code, g.Lines
+		return r, StepGreeting, g.Twice, true
 	}
-	for _, said := range Gather(e.Refusal).Values {
-		if said.Code/100 == 4 || said.Code/100 == 5 {
-			r.Code, r.Lines = said.Code, said.Lines
-			return r, cmp.Or(said.Command, StepGreeting), false, true
-		}
+	r.Banner = g.Lines
+	said, refused := seen(e.Refusal)
+	if refused && (said.Code/100 == 4 || said.Code/100 == 5) {
+		r.Code, r.Lines = said.Code, said.Lines
+		return r, cmp.Or(said.Command, StepGreeting), false, true
 	}
 	return r, "", false, false
 }

@@ -18,7 +18,7 @@ import (
 func Score(kind audit.Kind, scope audit.Scope, findings []audit.Finding) audit.Score {
 	catalogue, tallies := Catalogue(), tallyRules(findings)
 	out := audit.Score{Rubric: RubricVersion, Axes: map[audit.Axis]audit.AxisScore{}}
-	var all seen
+	var all sight
 	for _, axis := range audit.Axes() {
 		var mine []Rule
 		for _, r := range catalogue {
@@ -35,14 +35,14 @@ func Score(kind audit.Kind, scope audit.Scope, findings []audit.Finding) audit.S
 	return out
 }
 
-// seen is how much of what counts was seen, in millionths of a weight, so that
+// sight is how much of what counts was seen, in millionths of a weight, so that
 // a rule with many subjects can be known in part.
-type seen struct{ known, whole int64 }
+type sight struct{ known, whole int64 }
 
 const millionths = 1_000_000
 
 // percent rounds down, so that 100 means all of it.
-func (s seen) percent() int {
+func (s sight) percent() int {
 	if s.whole == 0 {
 		return 100
 	}
@@ -88,9 +88,9 @@ func tallyRules(findings []audit.Finding) map[audit.RuleID]tally {
 }
 
 // scoreAxis puts the rules of one axis together.
-func scoreAxis(rules []Rule, kind audit.Kind, scope audit.Scope, tallies map[audit.RuleID]tally) (audit.AxisScore, seen) {
+func scoreAxis(rules []Rule, kind audit.Kind, scope audit.Scope, tallies map[audit.RuleID]tally) (audit.AxisScore, sight) {
 	var out audit.AxisScore
-	var s seen
+	var s sight
 	var fails []audit.Severity
 	for _, r := range rules {
 		t, judged := tallies[r.ID]
