@@ -106,7 +106,7 @@ func TestRefusalSteps(t *testing.T) {
 		change func(e *audit.Endpoint)
 		want   string
 	}{
-		{"EHLO", func(e *audit.Endpoint) { e.Refusal, e.Hello = said("EHLO"), audit.Dark[audit.Hello](why, "") }, "EHLO refused 421 4.3.2 too busy read as: busy STARTTLS"},
+		{"EHLO", func(e *audit.Endpoint) { e.Refusal, e.Hello = said("EHLO"), audit.Dark[audit.Hello](why, "") }, "EHLO refused 421 4.3.2 too busy read as: busy family"},
 		{"STARTTLS", func(e *audit.Endpoint) { e.Refusal, e.TLS = said("STARTTLS"), audit.Dark[audit.TLS](why, "") }, "STARTTLS refused offered 421 4.3.2 too busy read as: busy"},
 		{"EHLO inside TLS", func(e *audit.Endpoint) {
 			e.Refusal, e.HelloTLS = said("EHLO inside TLS"), audit.Dark[audit.Hello](why, "")

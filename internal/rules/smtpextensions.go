@@ -11,7 +11,7 @@ import (
 // extensionRules judge how the replies to EHLO hang together, each by itself
 // and one with the other.
 func extensionRules() []Rule {
-	answered := []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail", "smtp.ehlo-refused"}
+	answered := reachable()
 	return []Rule{{
 		ID: "smtp.reply-inconsistent", Axis: audit.Delivery, Since: "0.2.0", Severity: audit.Low,
 		Title: "All lines of a reply carry the same code",
@@ -19,7 +19,7 @@ func extensionRules() []Rule {
 		Why: "A reply of several lines has one code, and repeats it on each line. Where they differ, some senders go by the first line and some by the last: " +
 			"one reads a welcome where another reads a refusal. It mostly comes from a script or filter that writes into the dialogue.",
 		Fix:   "Find out what writes the odd line (a filter, a banner text with a code in it), and give all lines the code of the reply.",
-		After: []audit.RuleID{"smtp.unreachable"},
+		After: welcomed(),
 		Judge: judgeReplies,
 	}, {
 		ID: "smtp.extension-incomplete", Axis: audit.Delivery, Since: "0.2.0", Severity: audit.Low,
@@ -98,6 +98,10 @@ func eachHello(r *Report, e audit.Endpoint, pass string, fault Fault, judge func
 
 func judgeReplies(s *audit.Snapshot, r *Report) {
 	endpoints(s, r, func(e audit.Endpoint) {
+		_, welcome := greeted(r, e) // a welcome that turns into a refusal on its last line is about us
+		if !welcome {
+			return
+		}
 		replies, present, ok := Need(r, e.Subject(), e.Replies)
 		if !ok {
 			return
