@@ -151,6 +151,17 @@ type Endpoint struct {
 	Refusal Obs[Refusal] `json:"refusal,omitzero"`
 	// Pace is how quickly commands were replied to.
 	Pace Obs[Pace] `json:"pace,omitzero"`
+	// StartTLSSteady: Seen is "every connection was offered STARTTLS", of two at
+	// least. Absent: one was, and another was told of none or declined.
+	StartTLSSteady Obs[Nothing] `json:"starttls_steady,omitzero"`
+	// LargeHello: Seen is "a ClientHello with post-quantum key shares, which is
+	// larger than a packet, was answered". Absent: two such failed, and a smaller
+	// one between them did not.
+	LargeHello Obs[Nothing] `json:"large_hello,omitzero"`
+	// OldTLS is the handshake of a connection of its own that offers no more
+	// than TLS 1.1. Absent: TLS 1.1 and 1.0 are refused, by the alert for it or
+	// twice in another way.
+	OldTLS Obs[OldTLS] `json:"old_tls,omitzero"`
 }
 
 // Mode is the way a connection is protected.
@@ -248,6 +259,23 @@ type TLS struct {
 	// NameMatch: Seen is "the certificate names the host" by RFC 9525
 	// (subjectAltName only). Absent: it does not.
 	NameMatch Obs[Nothing] `json:"name_match,omitzero"`
+	// Tickets: Seen is "a ticket to resume the session came" (RFC 8446 4.6.1,
+	// RFC 5077) before the reply to EHLO inside TLS. Absent: none did.
+	Tickets Obs[Nothing] `json:"tickets,omitzero"`
+	// MasterSecret: Seen is "the extended master secret is in use" (RFC 7627).
+	// In TLS 1.3 the question has no meaning.
+	MasterSecret Obs[Nothing] `json:"extended_master_secret,omitzero"`
+	// Stapled: Seen is "the server sent an OCSP response along" (RFC 6066 8).
+	Stapled Obs[Nothing] `json:"ocsp_stapled,omitzero"`
+	// SCTs: Seen is "timestamps of public logs came along" (RFC 6962 3.3), in the
+	// certificate or beside it: what public authorities issue has them.
+	SCTs Obs[Nothing] `json:"scts,omitzero"`
+}
+
+// OldTLS is a finished handshake of a version that RFC 8996 deprecates.
+type OldTLS struct {
+	Version string `json:"version"` // "TLS 1.1" or "TLS 1.0"
+	Cipher  string `json:"cipher"`  // IANA name
 }
 
 // Limits of what is kept of a certificate chain; probing strangers, anything
@@ -255,6 +283,7 @@ type TLS struct {
 const (
 	MaxChain = 10 // certificates
 	MaxNames = 20 // subjectAltName entries of one certificate
+	MaxKeyID = 64 // hex digits of the name of a key; RFC 5280 makes them of SHA-1
 )
 
 // Certificate is what matters of an X.509 certificate (RFC 5280). It is our
@@ -272,6 +301,10 @@ type Certificate struct {
 	SHA256    string    `json:"sha256"`                // of the DER, hex
 	SPKI      string    `json:"spki"`                  // SHA-256 of the public key info, hex
 	SelfIssue bool      `json:"self_issued,omitempty"` // issuer equals subject
+	// KeyID and IssuerKeyID are the names of keys (RFC 5280 4.2.1.1, 4.2.1.2) in
+	// hex, at most MaxKeyID digits; empty where there are none.
+	KeyID       string `json:"key_id,omitempty"`
+	IssuerKeyID string `json:"issuer_key_id,omitempty"`
 }
 
 // Enumerated reports whether the run could tell if the subject of a finding

@@ -24,18 +24,20 @@ const (
 
 // Reasons for Absent.
 const (
-	NoData      Code = "nodata"       // the name exists and has no such record (RFC 2308 2.2)
-	NXDomain    Code = "nxdomain"     // the name does not exist (RFC 8020)
-	ConnRefused Code = "conn-refused" // RST to our SYN, twice
-	NotOffered  Code = "not-offered"  // not in the EHLO reply, twice
-	Declined    Code = "declined"     // the server answered 5xx to the command, twice
-	BrokenOffer Code = "broken"       // it was offered and then failed, twice
-	SelfSigned  Code = "self-signed"  // the server's certificate is its own issuer
-	UnknownRoot Code = "unknown-root" // the chain ends in a root that is not trusted here
-	Incomplete  Code = "incomplete"   // the chain stops before a root: an issuer was not sent
-	Untrusted   Code = "untrusted"    // the chain leads to a root and breaks a rule on the way
-	OtherName   Code = "other-name"   // the certificate names other hosts, or none
-	Revoked     Code = "revoked"      // a DKIM key that was withdrawn (RFC 6376 3.6.1)
+	NoData      Code = "nodata"          // the name exists and has no such record (RFC 2308 2.2)
+	NXDomain    Code = "nxdomain"        // the name does not exist (RFC 8020)
+	ConnRefused Code = "conn-refused"    // RST to our SYN, twice
+	NotOffered  Code = "not-offered"     // not in the EHLO reply, twice
+	Declined    Code = "declined"        // the server answered 5xx to the command, twice
+	BrokenOffer Code = "broken"          // it was offered and then failed, twice
+	OldRefused  Code = "version-refused" // TLS 1.1 and 1.0: by the alert for it, or cut off twice
+	Varies      Code = "varies"          // some connections are offered it, others are not
+	SelfSigned  Code = "self-signed"     // the server's certificate is its own issuer
+	UnknownRoot Code = "unknown-root"    // the chain ends in a root that is not trusted here
+	Incomplete  Code = "incomplete"      // the chain stops before a root: an issuer was not sent
+	Untrusted   Code = "untrusted"       // the chain leads to a root and breaks a rule on the way
+	OtherName   Code = "other-name"      // the certificate names other hosts, or none
+	Revoked     Code = "revoked"         // a DKIM key that was withdrawn (RFC 6376 3.6.1)
 )
 
 // Reasons for Unknown.

@@ -14,6 +14,9 @@
 // The package judges nothing and fails at nothing: whatever could not be seen
 // is an observation that says so. When the time of the audit is over, or the
 // user stops it, all that is still open becomes unknown for that reason.
+//
+// Where there is TLS, a second connection to the address tries its old versions,
+// behind the chain and the pause that two connections have between them.
 package collect
 
 import (
@@ -41,6 +44,7 @@ const (
 // Prober observes SMTP endpoints; *smtp.Prober does.
 type Prober interface {
 	Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []audit.Session)
+	Floor(ctx context.Context, t smtp.Target, n int) (smtp.Floor, []audit.Session)
 }
 
 // ListChecker observes block lists; *dnsbl.Checker does.

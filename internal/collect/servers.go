@@ -3,6 +3,7 @@ package collect
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"mailaudit/internal/audit"
@@ -31,8 +32,24 @@ func (c *Collector) endpoint(ctx context.Context, t smtp.Target, probe bool) {
 		c.result.HELO = c.helo
 		c.count(t, sessions, ours)
 	})
+	if e.TLS.State == audit.Seen && c.plan.Scope.Has(audit.AreaTLS) {
+		f, more := c.floor(ctx, t, len(sessions)+1)
+		e, sessions = f.Onto(e), slices.Concat(sessions, more)
+	}
 	c.addEndpoint(e, sessions)
 	c.names(ctx, e)
+}
+
+// floor tries the old versions of TLS where there is TLS. The pause that two
+// connections to one address have between them passes before it, so the host's
+// other addresses come first.
+func (c *Collector) floor(ctx context.Context, t smtp.Target, n int) (smtp.Floor, []audit.Session) {
+	subject := audit.EndpointSubject(t.Host, t.Addr, t.Port)
+	c.emit(Event{Subject: subject, What: "oldTLS", Begin: true})
+	f, sessions, ours := c.cfg.Shared.floor(ctx, c.prober, t, n)
+	c.tell(subject, "oldTLS", f.Old.State)
+	c.keep(func() { c.count(t, sessions, ours) })
+	return f, sessions
 }
 
 // count notes what a look has cost the server, and whom it was for.
@@ -66,6 +83,10 @@ func notProbed(t smtp.Target) audit.Endpoint {
 		TLS:      audit.Skipped[audit.TLS](why),
 		HelloTLS: audit.Skipped[audit.Hello](why),
 		Replies:  audit.Skipped[audit.Replies](why),
+
+		StartTLSSteady: audit.Skipped[audit.Nothing](why),
+		LargeHello:     audit.Skipped[audit.Nothing](why),
+		OldTLS:         audit.Skipped[audit.OldTLS](why),
 	}
 }
 

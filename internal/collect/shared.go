@@ -15,7 +15,7 @@ import (
 
 // How much, and for how long, one look at a server serves the runs of a batch.
 const (
-	maxProbes = 1024             // each some ten kilobytes; a provider is always among the last used
+	maxProbes = 2048             // every other one some ten kilobytes; a provider is always among the last used
 	probeAge  = 15 * time.Minute // a batch of hours shall not tell the morning's news in the evening
 )
 
@@ -35,10 +35,11 @@ type Shared struct {
 // place is what is looked at once. Under most circumstances what a server shows
 // does not depend on the name that led to it, and host is empty.
 type place struct {
-	addr netip.Addr
-	port uint16
-	mode audit.Mode
-	host audit.DNSName
+	addr  netip.Addr
+	port  uint16
+	mode  audit.Mode
+	host  audit.DNSName
+	floor bool // the old versions of TLS, which are a look of their own
 }
 
 // probe is one look at a server, under way until done is closed.
@@ -46,6 +47,7 @@ type probe struct {
 	place    place
 	done     chan struct{}
 	endpoint audit.Endpoint // set before done is closed, like what follows
+	floor    smtp.Floor     // in place of endpoint, where place says so
 	sessions []audit.Session
 	at       time.Time
 	void     bool // the run that made it ended first
@@ -75,7 +77,7 @@ func (s *Shared) probe(ctx context.Context, prober Prober, t smtp.Target) (audit
 	for {
 		p, ours := s.join(at)
 		if ours {
-			s.look(ctx, prober, t, p)
+			s.look(ctx, t, p, func() { p.endpoint, p.sessions = prober.Probe(ctx, t) })
 			return p.endpoint, p.sessions, true
 		}
 		if !wait(ctx, p.done) {
@@ -95,10 +97,30 @@ func (s *Shared) probe(ctx context.Context, prober Prober, t smtp.Target) (audit
 	}
 }
 
-// look makes a probe, when its host has time for us.
-func (s *Shared) look(ctx context.Context, prober Prober, t smtp.Target, p *probe) {
+// floor tries the old versions of TLS at a target, or tells what came of that
+// shortly before or is coming of it right now. It is one look for all names of
+// an address (see smtp.Floor). n is the number of its first connection.
+func (s *Shared) floor(ctx context.Context, prober Prober, t smtp.Target, n int) (smtp.Floor, []audit.Session, bool) {
+	for {
+		p, ours := s.join(place{addr: t.Addr, port: t.Port, mode: t.Mode, floor: true})
+		if ours {
+			s.look(ctx, t, p, func() { p.floor, p.sessions = prober.Floor(ctx, t, n) })
+			return p.floor, p.sessions, true
+		}
+		if !wait(ctx, p.done) {
+			return smtp.NoFloor(t, gaveUp(ctx)), nil, false
+		}
+		if !p.void {
+			return p.floor, renamed(p.sessions, audit.EndpointSubject(t.Host, t.Addr, t.Port)), false
+		}
+	}
+}
+
+// look makes a probe, when its host has time for us. With a ctx that has ended
+// make connects to nothing and says why.
+func (s *Shared) look(ctx context.Context, t smtp.Target, p *probe, make func()) {
 	leave := s.enter(ctx, t.Host)
-	p.endpoint, p.sessions = prober.Probe(ctx, t) // with a ctx that has ended it connects to nothing and says why
+	make()
 	leave()
 	// Many runs bring this into canonical form at once, in place: what is so
 	// already is not written to.

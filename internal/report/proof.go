@@ -150,9 +150,10 @@ func sendersProven(f audit.Facts) []string {
 // limits lists what a result does not prove.
 func limits(run *audit.Run, m Model) []string {
 	var out []string
-	offered := false
+	offered, secured := false, false
 	for _, e := range run.Snapshot.Facts.SMTP {
 		offered = offered || e.StartTLS.State == audit.Seen
+		secured = secured || e.TLS.State == audit.Seen
 	}
 	switch {
 	case run.Snapshot.Scope.Passive:
@@ -176,6 +177,9 @@ func limits(run *audit.Run, m Model) []string {
 	}
 	if offered {
 		out = append(out, "that nobody reads along: STARTTLS protects against listeners, not against someone who removes the offer")
+	}
+	if secured {
+		out = append(out, "anything about what of TLS was not tried: SSL 3, EXPORT, NULL and anonymous ciphers, compression, renegotiation")
 	}
 	return append(out, "that other networks see the same: servers treat sources differently (reputation, rate, allow lists)")
 }

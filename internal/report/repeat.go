@@ -14,7 +14,7 @@ import (
 // reader of a report is not the one who made it.
 func repeats(run *audit.Run) []Repeat {
 	f := run.Snapshot.Facts
-	var mx, hosts, senders, reverse, lists, clear, secure []string
+	var mx, hosts, senders, reverse, lists, clear, secure, old []string
 	mx = again(again(mx, f.MX.Exists), f.MX.Records)
 	for _, h := range f.Hosts {
 		hosts = again(again(hosts, h.A), h.AAAA)
@@ -48,6 +48,7 @@ func repeats(run *audit.Run) []Repeat {
 		}
 		clear = again(again(again(clear, e.Connect), e.Greeting), e.Hello)
 		secure = again(again(secure, e.TLS), e.HelloTLS)
+		old = again(old, e.OldTLS)
 	}
 	var out []Repeat
 	told := map[string]bool{}
@@ -59,6 +60,7 @@ func repeats(run *audit.Run) []Repeat {
 		{"block lists", lists},
 		{"SMTP in clear text (type EHLO and a name, then QUIT)", clear},
 		{"SMTP inside TLS, with the certificates", secure},
+		{"TLS 1.1, which is to be refused", old},
 		{"the whole dialogue, with swaks (which sends no mail so)", whole},
 	} {
 		r.Commands = slices.DeleteFunc(r.Commands, func(c string) bool {

@@ -88,11 +88,17 @@ func tests(run *audit.Run) []Test {
 			}
 		}
 		for _, s := range run.Sidecar.Sessions {
-			if s.Endpoint == e.Subject() {
+			switch {
+			case s.Endpoint != e.Subject():
+			case s.Purpose == "":
 				v.sessions = append(v.sessions, s)
+			default:
+				v.aside = append(v.aside, s)
 			}
 		}
-		slices.SortStableFunc(v.sessions, func(a, b audit.Session) int { return a.N - b.N })
+		for _, list := range [][]audit.Session{v.sessions, v.aside} {
+			slices.SortStableFunc(list, func(a, b audit.Session) int { return a.N - b.N })
+		}
 		out = append(out, v.test())
 	}
 	return out
@@ -104,6 +110,7 @@ type view struct {
 	e        audit.Endpoint
 	fails    []audit.Finding // of this address
 	sessions []audit.Session // in their order; none: no longer kept
+	aside    []audit.Session // those beside the main dialogue, for old versions of TLS
 }
 
 func (v view) test() Test {
@@ -114,8 +121,12 @@ func (v view) test() Test {
 	if v.e.Addr.Is6() {
 		t.Family = "IPv6"
 	}
-	for i, s := range v.sessions {
-		talk := Talk{Title: fmt.Sprintf("%s, connection %d of %d", v.e.Addr, i+1, len(v.sessions))}
+	all := slices.Concat(v.sessions, v.aside)
+	for i, s := range all {
+		talk := Talk{Title: fmt.Sprintf("%s, connection %d of %d", v.e.Addr, i+1, len(all))}
+		if s.Purpose != "" {
+			talk.Title += ", for old TLS"
+		}
 		for _, l := range s.Lines {
 			talk.Lines = append(talk.Lines, TalkLine{fmt.Sprintf("%.3f", l.At.Seconds()), l.From, l.Text.String()})
 		}

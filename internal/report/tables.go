@@ -193,7 +193,11 @@ func endpointTable(e audit.Endpoint) Table {
 	}
 	row("STARTTLS", cell(e.StartTLS, "not offered, twice", func(audit.Nothing) Cell { return ours("offered") }))
 	row("TLS", cell(e.TLS, "", func(s audit.TLS) Cell { return theirs(strings.Join(notEmpty(s.Version, s.Cipher, s.Group), ", ")) }))
+	if e.StartTLSSteady.State == audit.Absent {
+		row("STARTTLS every time", cell(e.StartTLSSteady, "", func(audit.Nothing) Cell { return Cell{} }))
+	}
 	if e.TLS.State == audit.Seen {
+		t.Rows = append(t.Rows, depthRows(e)...)
 		row("Extensions inside TLS", cell(e.HelloTLS, "", func(h audit.Hello) Cell { return insideCell(e.Hello, h) }))
 		t.Rows = append(t.Rows, certificateRows(e.TLS.Value)...)
 	}
@@ -267,7 +271,7 @@ func certificateRows(s audit.TLS) [][]Cell {
 	if len(names.Lines) == 0 {
 		names = Cell{CellNone, []string{"none"}}
 	}
-	return [][]Cell{
+	return append([][]Cell{
 		{ours("Certificate of"), theirs(c.Subject.String())},
 		{ours("Names in it"), names},
 		{ours("Issued by"), theirs(c.Issuer.String())},
@@ -275,7 +279,7 @@ func certificateRows(s audit.TLS) [][]Cell {
 		{ours("Key"), theirs(fmt.Sprintf("%s, %d bits, signed with %s", c.KeyType, c.KeyBits, c.Signature))},
 		{ours("SHA-256"), theirs(c.SHA256)},
 		{ours("Names the host"), cell(s.NameMatch, "", func(audit.Nothing) Cell { return ours("yes") })},
-		{ours("Chain"), ours(plural(s.ChainLen, "certificate") + " sent")},
+		{ours("Sent with it"), chainCell(s)},
 		{ours("Leads to a trusted root"), cell(s.Trust, "", func(audit.Nothing) Cell { return ours("yes") })},
-	}
+	}, extraRows(s)...)
 }

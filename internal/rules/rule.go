@@ -92,7 +92,7 @@ func of(area audit.Area) []Rule {
 	case audit.AreaSMTP:
 		return append(smtpRules(), extensionRules()...)
 	case audit.AreaTLS:
-		return tlsRules()
+		return slices.Concat(tlsRules(), tlsDepthRules(), tlsCertRules())
 	case audit.AreaAUTH:
 		return authRules()
 	case audit.AreaVantage:

@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"mailaudit/internal/audit"
@@ -36,6 +37,9 @@ type look struct {
 	why    audit.Reason
 	again  bool // a second look may see more, or is needed to believe this one
 	shrink bool // the handshake failed, and a smaller ClientHello may not
+
+	offers []bool                   // of STARTTLS: what each connection was told
+	large  audit.Obs[audit.Nothing] // of a large ClientHello, where that is in question
 }
 
 // complete reports whether every step was seen.
@@ -45,12 +49,15 @@ func (l look) complete() bool { return l.end == len(l.line) }
 // look that agrees.
 func (l look) refusal() bool { return l.how == negative || l.how == moot }
 
-// merge makes one look of two at the same endpoint.
+// merge makes one look of two at the same endpoint, and remembers what both
+// were offered.
 //
 // The one that came further is right about the steps that only it saw: a
 // positive observation needs no second. Where it ended in a negative it needs
 // the other to agree, and the other, having ended before, does not.
 func merge(a, b look) look {
+	offers := slices.Concat(a.offers, b.offers)
+	a.offers, b.offers = offers, offers
 	switch {
 	case a.unheard() && b.unheard():
 		return a.silence(b)
@@ -149,6 +156,10 @@ func (l look) endpoint(t Target) audit.Endpoint {
 		Replies:  observe(l, stepGreeting, audit.Replies{Mixed: l.mixed}, talk),
 		Refusal:  l.refused(plain, secure),
 		Pace:     l.replies(talk),
+
+		StartTLSSteady: l.steadiness(plain),
+		LargeHello:     l.largeHello(secure),
+		OldTLS:         l.oldTLS(oldCommand(t)),
 	}
 }
 

@@ -108,7 +108,7 @@ func TestTLSMode(t *testing.T) {
 
 		// Handshake: broken after something of TLS has come.
 		{dialogue{"alert twice", []any{clientHello(rawAlert)}, broken, "--"}, alerted},
-		{dialogue{"alert once", []any{clientHello(rawAlert), good}, whole, "-Q"}, ""},
+		{dialogue{"alert once", []any{clientHello(rawAlert), good}, whole, "-QQ"}, ""},
 		{dialogue{"alert, then silence", []any{clientHello(rawAlert), script(silence)}, unseen("seen-once"), "--"}, once + alerted},
 		{dialogue{"alert, then budget", []any{clientHello(rawAlert), dial.ErrBudget}, unseen("seen-once"), "-"}, once + alerted},
 		{dialogue{"alert, then refused", []any{clientHello(rawAlert), refused()}, unseen("disagree"), "-"}, twoAnswers + alerted},
@@ -123,10 +123,10 @@ func TestTLSMode(t *testing.T) {
 		{dialogue{"stalls within TLS twice", []any{clientHello(rawAnswer(begun))}, unseen("tls-stall"), "--"}, "the TLS handshake did not finish in time"},
 		{dialogue{"closes at once, twice", []any{script(closes)}, unseen("closed"), "--"}, noWord},
 		{dialogue{"closes after the ClientHello twice", []any{clientHello(closes)}, unseen("closed"), "--"}, noWord},
-		{dialogue{"closes at once, once", []any{script(closes), good}, whole, "-Q"}, ""},
+		{dialogue{"closes at once, once", []any{script(closes), good}, whole, "-QQ"}, ""},
 		{dialogue{"closes, then broken", []any{clientHello(closes), clientHello(rawAlert)}, unseen("seen-once"), "--"}, once + alerted},
 		{dialogue{"resets after the ClientHello twice", []any{clientHello(reset)}, unseen("closed"), "--"}, noWord},
-		{dialogue{"resets after the ClientHello once", []any{clientHello(reset), good}, whole, "-Q"}, ""},
+		{dialogue{"resets after the ClientHello once", []any{clientHello(reset), good}, whole, "-QQ"}, ""},
 
 		// Handshake: something else answers.
 		{dialogue{"greets in clear twice", []any{greetsAnyway("220 mx.example.org ESMTP\r\n")}, unseen("clear-text"), "--"}, trySTARTTLS},
@@ -375,7 +375,8 @@ func (onlyReader) SetReadDeadline(t time.Time) error  { return nil }
 func (onlyReader) SetWriteDeadline(t time.Time) error { return nil }
 
 // TestModeSecondHandshake: a second handshake offers less where the first may
-// have been too large, and all of it where the first was met in clear.
+// have been too large, and all of it where the first was met in clear. See
+// TestLargeClientHello for the third.
 func TestModeSecondHandshake(t *testing.T) {
 	good := completeAtOnce(leaf(t, nil, nil))
 	const remarked = "*: the first handshake offered post-quantum groups"
@@ -383,10 +384,7 @@ func TestModeSecondHandshake(t *testing.T) {
 		first script
 		group string
 	}{
-		"closed":   {clientHello(closes), "X25519"},
-		"reset":    {clientHello(reset), "X25519"},
 		"stall":    {silence, "X25519"},
-		"broken":   {clientHello(rawAlert), "X25519"},
 		"in clear": {greetsAnyway("220 mx\r\n"), "X25519MLKEM768"},
 		"no EHLO":  {atOnce(leaf(t, nil, nil), ehloThenHelo("502 what", "250 mx")), "X25519MLKEM768"},
 	} {

@@ -13,14 +13,15 @@ import (
 
 // session is one connection while it is open.
 type session struct {
-	p       *Prober
-	ctx     context.Context
-	t       Target
-	classic bool // offer only key exchange groups from before post-quantum
+	p     *Prober
+	ctx   context.Context
+	t     Target
+	offer offer // of TLS
 
 	raw       net.Conn    // the TCP connection; nil before there is one
 	stop      func() bool // lets the end of ctx be; false when it has broken raw
 	secure    *watched    // raw as TLS sees it; nil before the handshake
+	tickets   tickets     // that came in it
 	conn      net.Conn    // raw, or TLS over it
 	in        *reader
 	stable    *audit.Stabilizer
@@ -32,15 +33,17 @@ type session struct {
 	look look
 }
 
-// look has one conversation with the target and takes it down.
-func (p *Prober) look(ctx context.Context, t Target, n int, classic bool) (look, audit.Session) {
+// look has one conversation with the target, the acts of line, and takes it
+// down.
+func (p *Prober) look(ctx context.Context, t Target, n int, line []act, o offer) (look, audit.Session) {
 	now := time.Now()
-	s := &session{p: p, ctx: ctx, t: t, classic: classic, log: transcript{start: now}}
+	s := &session{p: p, ctx: ctx, t: t, offer: o, log: transcript{start: now}}
 	s.rec = audit.Session{
 		Endpoint: audit.EndpointSubject(t.Host, t.Addr, t.Port), N: n, Started: now.UTC(),
 	}
-	s.look.line = acts(t.Mode)
+	s.look.line = line
 	s.run()
+	s.look.offers = s.look.told()
 	s.rec.Outcome = s.look.why.Text
 	if s.look.complete() {
 		s.rec.Outcome = "complete"
@@ -54,6 +57,7 @@ func (s *session) run() {
 	for !s.look.complete() && s.look.line[s.look.end].play(s) {
 		s.look.end++
 	}
+	s.resumable()
 	if s.raw != nil {
 		s.leave()
 	}
@@ -280,8 +284,15 @@ func (s *session) startTLS() bool {
 		return s.fail(negative, audit.Declined, "the server lists STARTTLS and declines it (5xx)")
 	}
 	why = s.misfit(rp, "STARTTLS")
-	return s.fail(dark, why.Code, why.Text)
+	s.fail(dark, why.Code, why.Text)
+	// "TLS not available due to temporary reason" (RFC 3207 section 4) may be
+	// one server of a pool. Any other 4xx asks to be left alone.
+	s.look.again = rp.code == codeNotNow
+	return false
 }
+
+// codeNotNow is how servers decline STARTTLS for a reason of their own.
+const codeNotNow = 454
 
 // ehloAgain says EHLO again: what was said in clear is forgotten (RFC 3207
 // section 4.2).

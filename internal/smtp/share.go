@@ -42,10 +42,14 @@ func As(e audit.Endpoint, t Target) (audit.Endpoint, bool) {
 	e.Host = t.Host
 	for _, via := range []*string{
 		&e.Connect.Via, &e.Greeting.Via, &e.Hello.Via, &e.Helo.Via, &e.StartTLS.Via, &e.TLS.Via, &e.HelloTLS.Via, &e.Replies.Via, &e.Refusal.Via, &e.Pace.Via,
+		&e.StartTLSSteady.Via, &e.LargeHello.Via,
 	} {
 		if *via == was {
 			*via = is
 		}
+	}
+	if e.OldTLS.Via == oldCommand(before) {
+		e.OldTLS.Via = oldCommand(after)
 	}
 	return e, true
 }

@@ -106,7 +106,9 @@ type Target struct {
 }
 
 // Probe observes an endpoint over one connection, or over two when the first
-// ends in a negative or in something that a second look may well see better.
+// ends in a negative or in something that a second look may well see better,
+// or over three when of two handshakes only the one with the smaller
+// ClientHello succeeded. It does not try old versions of TLS: see Floor.
 // It returns an observation for every step, whatever happened, and one
 // Session per connection tried. When ctx ends, what is not yet observed is
 // unknown. The replies to QUIT are not waited for: see Drain.
@@ -115,21 +117,31 @@ func (p *Prober) Probe(ctx context.Context, t Target) (audit.Endpoint, []audit.S
 		l := look{line: acts(t.Mode), how: shut, why: audit.Reason{Code: audit.LocalError, Text: text}}
 		return l.endpoint(t), nil
 	}
-	l, s := p.look(ctx, t, 1, false)
+	l, s := p.look(ctx, t, 1, acts(t.Mode), offerAll)
 	sessions := []audit.Session{s}
-	if l.again && !t.Once {
-		if t.Doubt != nil {
-			t.Doubt(l.unconfirmed().endpoint(t))
-		}
-		if pause(ctx, p.cfg.Limits.ConfirmAfter) {
-			second, s := p.look(ctx, t, 2, l.shrink)
-			sessions = append(sessions, s)
-			both := merge(l, second)
-			both.mixed = union(l.mixed, second.mixed) // what was said needs no second look
-			return both.endpoint(t), sessions
-		}
+	if !l.again || t.Once {
+		return l.unconfirmed().endpoint(t), sessions
 	}
-	return l.unconfirmed().endpoint(t), sessions
+	if t.Doubt != nil {
+		t.Doubt(l.unconfirmed().endpoint(t))
+	}
+	if !pause(ctx, p.cfg.Limits.ConfirmAfter) {
+		return l.unconfirmed().endpoint(t), sessions
+	}
+	o := offerAll
+	if l.shrink {
+		o = offerClassic
+	}
+	second, s := p.look(ctx, t, 2, acts(t.Mode), o)
+	sessions = append(sessions, s)
+	out := merge(l, second)
+	out.mixed = union(l.mixed, second.mixed) // what was said needs no second look
+	if l.shrink && second.secured() {
+		var more []audit.Session
+		out, more = p.enlarge(ctx, t, l, out)
+		sessions = append(sessions, more...)
+	}
+	return out.endpoint(t), sessions
 }
 
 // Drain waits until the connections of all probes that have returned are
