@@ -525,21 +525,21 @@ func TestQuiet(t *testing.T) {
 }
 
 // Ensure each combination of --only, --skip and --passive asks what it needs
-// and nothing else.
+// and nothing else: the second connection is for old versions of TLS.
 func TestScope(t *testing.T) {
 	for _, c := range []struct {
 		args        string
 		ptr         bool
 		connections int
 	}{
-		{"", true, 1},
+		{"", true, 2},
 		{"--only mx", false, 0},
 		{"--only rdns", true, 0},
 		{"--only smtp", false, 1},
-		{"--only tls", false, 1},
+		{"--only tls", false, 2},
 		{"--only mx,tls --skip tls", false, 0},
-		{"--skip rdns", false, 1},
-		{"--skip smtp", true, 1},
+		{"--skip rdns", false, 2},
+		{"--skip smtp", true, 2},
 		{"--skip smtp,tls", true, 0},
 		{"--passive", true, 0},
 		{"--passive --only mx,smtp", false, 0},

@@ -74,8 +74,8 @@ func TestReadOnly(t *testing.T) {
 		{"audit example.org --db DIR/sub/new.db", exitBroken, `^$`, `no permission for DIR/sub\n.*--no-save`, "questions 0, connections 0"},
 		{"audit example.org --db DIR/closed.db", exitBroken, `^$`, `cannot be written|no permission`, "questions 0, connections 0"},
 		{"runs --db DIR/closed.db", exitBroken, `^$`, `no permission for DIR/closed\.db\n`, "questions 0, connections 0"},
-		{"audit example.org --no-save", exitOK, report, `^$`, "connections 1"},
-		{"audit example.org --no-save -o DIR/report.json", exitBroken, report, `^mailaudit: cannot write DIR/report\.json: permission denied\n$`, "connections 1"},
+		{"audit example.org --no-save", exitOK, report, `^$`, "connections 2"},
+		{"audit example.org --no-save -o DIR/report.json", exitBroken, report, `^mailaudit: cannot write DIR/report\.json: permission denied\n$`, "connections 2"},
 		{"demo DIR/demo", exitBroken, `^$`, `^mailaudit: cannot write DIR/demo: permission denied\n$`, "questions 0, connections 0"},
 		{"show 1 --db DIR/history.db -o DIR/history.db", exitUsage, `^$`, `^mailaudit: DIR/history\.db is the history: a report would destroy it\n`, "questions 0, connections 0"},
 	} {

@@ -60,10 +60,12 @@ S: 250 SIZE 1000
 `
 )
 
-// cost is how long an audit takes: round trips one after another, and beside
-// them the pauses that are manners and wait for nobody's answer.
+// cost is how long an audit takes: round trips one after another, those behind
+// them of the connection that tries old versions of TLS, and beside both the
+// pauses that are manners and wait for nobody's answer.
 type cost struct {
 	trips int
+	old   int
 	pause time.Duration
 }
 
@@ -86,6 +88,15 @@ func controls(well bool) string {
 	return b.String()
 }
 
+// total is all of it.
+func (c cost) total() time.Duration { return time.Duration(c.trips+c.old)*roundTrip + c.pause }
+
+// withOld is the cost of a chain behind which old versions are refused: the
+// reply to the QUIT of the main session, the second of spacing, and then
+//
+//	connect, greeting, EHLO, STARTTLS, ClientHello
+func withOld(trips int) cost { return cost{trips: trips, old: 6, pause: time.Second} }
+
 // costs lists worlds with what an audit of them costs, and why. The longest
 // chain of ARCHITECTURE.md has eight links:
 //
@@ -105,32 +116,35 @@ func costs() []struct {
 	return []c{
 		// The chain as it is. The PTR question leaves when the address is known
 		// and its forward question after that: 2 + 2, beside the 2 + 6 of SMTP.
-		{name: "one MX, one address, TLS 1.3", zone: zoneMX4, server: server4, want: cost{trips: 8}},
+		{name: "one MX, one address, TLS 1.3", zone: zoneMX4, server: server4, want: withOld(8)},
 		// TLS 1.2 has two flights each way before the client may speak
 		// (RFC 5246 section 7.3), TLS 1.3 one (RFC 8446 section 2): 8 + 1.
-		{name: "TLS 1.2", zone: zoneMX4, server: oldTLS, want: cost{trips: 9}},
+		{name: "TLS 1.2", zone: zoneMX4, server: oldTLS, want: withOld(9)},
 		// Hosts do not wait for each other: 8 beside 8.
-		{name: "two MX hosts", zone: zoneMX4 + zoneMX6, server: server4 + server6, want: cost{trips: 8}},
+		{name: "two MX hosts", zone: zoneMX4 + zoneMX6, server: server4 + server6, want: withOld(8)},
 		// 2 to the addresses, then the two addresses of one host one after
 		// another, from connect to EHLO inside TLS: 2 + 6 + 6. The reply to QUIT
-		// is not waited for, and the spacing is per address.
-		{name: "one MX, dual stack", zone: zoneMX46, server: server4 + server6, want: cost{trips: 14}},
+		// is not waited for, and the spacing is per address. Old versions come
+		// behind both: the reply to the QUIT and the spacing of the second address
+		// end after all that has to do with the first (1, and a second), 5.
+		{name: "one MX, dual stack", zone: zoneMX46, server: server4 + server6, want: withOld(14)},
 		// Two names of one address: 2 + 6, then the reply to QUIT ends the first
-		// connection (1), a second of spacing, and 6 for the other name.
+		// connection (1), a second of spacing, and 6 for the other name. Old versions
+		// are tried once for the address, behind both.
 		{name: "two MX hosts at one address", zone: zoneMX4 + "example.org. MX 20 alias.example.org.\nalias.example.org. A 192.0.2.25\n",
-			server: server4, want: cost{trips: 15, pause: time.Second}},
+			server: server4, want: cost{trips: 15, old: 6, pause: 2 * time.Second}},
 		// The addresses of the domain itself are asked together with its MX
 		// records, so they are known when "no MX" is: 1 + 6.
 		{name: "implicit MX", zone: "example.org. A 192.0.2.25\n25.2.0.192.in-addr.arpa. PTR example.org.\n",
-			server: "-- server 192.0.2.25:25 example.org --\n", want: cost{trips: 7}},
+			server: "-- server 192.0.2.25:25 example.org --\n", want: withOld(7)},
 		// An alias at an MX target costs nothing where the resolver follows it.
 		{name: "MX target is an alias", zone: "example.org. MX 10 mail.example.org.\nmail.example.org. CNAME mx4.example.org.\nmx4.example.org. A 192.0.2.25\n25.2.0.192.in-addr.arpa. PTR mx4.example.org.\n",
-			server: server4, want: cost{trips: 8}},
+			server: server4, want: withOld(8)},
 		// Where the name of the greeting leads is asked when it is heard, beside
 		// EHLO, STARTTLS, TLS and EHLO: 4 + 1 beside 8.
-		{name: "a name of its own in the greeting", zone: zoneMX4 + "gw.example.net. A 192.0.2.99\n", server: "-- server 192.0.2.25:25 gw.example.net --\n", want: cost{trips: 8}},
+		{name: "a name of its own in the greeting", zone: zoneMX4 + "gw.example.net. A 192.0.2.99\n", server: "-- server 192.0.2.25:25 gw.example.net --\n", want: withOld(8)},
 		{name: "another name in EHLO", zone: zoneMX4 + "gw.example.net. A 192.0.2.99\n",
-			server: strings.ReplaceAll(oldTLS, "250-mx4.example.org", "250-gw.example.net"), want: cost{trips: 9}},
+			server: strings.ReplaceAll(oldTLS, "250-mx4.example.org", "250-gw.example.net"), want: withOld(9)},
 		// Where the dialogue ends with that name, its question is on its way during
 		// the pause of the second look.
 		{name: "no STARTTLS, and another name in EHLO", zone: zoneMX4 + "gw.example.net. A 192.0.2.99\n",
@@ -153,10 +167,10 @@ func costs() []struct {
 		{name: "passive, a sending address", zone: zoneMX4 + "99.2.0.192.in-addr.arpa. PTR out.example.org.\nout.example.org. A 192.0.2.99\n",
 			args: "--passive --sending-ip 192.0.2.99", want: cost{trips: 3}},
 		{name: "a sending address", zone: zoneMX4 + "99.2.0.192.in-addr.arpa. PTR out.example.org.\nout.example.org. A 192.0.2.99\n",
-			server: server4, args: "--sending-ip 192.0.2.99", want: cost{trips: 8}},
+			server: server4, args: "--sending-ip 192.0.2.99", want: withOld(8)},
 		// A truncated MX answer is asked for again over TCP: handshake, question.
 		// 1 + 2 instead of 1.
-		{name: "MX over TCP", zone: zoneMX4 + "example.org. MX !truncate\n", server: server4, want: cost{trips: 10}},
+		{name: "MX over TCP", zone: zoneMX4 + "example.org. MX !truncate\n", server: server4, want: withOld(10)},
 		// MX, address, the refused connect, the pause before it may count, and
 		// the connect once more: 3 + 1.
 		{name: "port 25 refused", zone: zoneMX4, server: "-- smtp 192.0.2.25:25 --\n!refuse\n", want: cost{trips: 4, pause: 5 * time.Second}},
@@ -190,15 +204,15 @@ func costs() []struct {
 		// Behind NAT our own address is asked nothing about. A public one is: PTR
 		// and forward address, 2 beside MX and address.
 		{name: "our own name is found", header: "local 9.9.9.10", zone: zoneMX4 + "10.9.9.9.in-addr.arpa. PTR probe.example.net.\nprobe.example.net. A 9.9.9.10\n",
-			server: server4, want: cost{trips: 8}},
+			server: server4, want: withOld(8)},
 		// Both our addresses are public: their names are looked for at once.
 		{name: "our own name leads back over IPv6 only", header: "local 9.9.9.10 2620:fe::10",
 			zone: zoneMX4 + "10.9.9.9.in-addr.arpa. PTR probe.example.net.\nprobe.example.net. A 9.9.9.11\nprobe.example.net. AAAA 2620:fe::10\n" +
 				"0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.e.f.0.0.0.2.6.2.ip6.arpa. PTR probe.example.net.\n",
-			server: server4, want: cost{trips: 8}},
+			server: server4, want: withOld(8)},
 		{name: "our own addresses have no names", header: "local 9.9.9.10 2620:fe::10",
 			zone:   zoneMX4 + "10.9.9.9.in-addr.arpa. !nxdomain\n0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.e.f.0.0.0.2.6.2.ip6.arpa. !nxdomain\n",
-			server: server4, want: cost{trips: 8}},
+			server: server4, want: withOld(8)},
 	}
 }
 
@@ -218,13 +232,29 @@ func TestRoundTrips(t *testing.T) {
 				}
 				run := newest(t, db)
 				took := run.Finished.Sub(run.Started)
-				want := time.Duration(c.want.trips)*roundTrip + c.want.pause
-				if took != want {
-					t.Errorf("it took %v: %.1f round trips and %v of pause, want %d", took, float64(took-c.want.pause)/float64(roundTrip), c.want.pause, c.want.trips)
+				if took != c.want.total() {
+					t.Errorf("it took %v: %.1f round trips and %v of pause, want %d", took, float64(took-c.want.pause)/float64(roundTrip), c.want.pause, c.want.trips+c.want.old)
+				}
+				if main := mainSession(run); c.want == withOld(8) && main != 8*roundTrip {
+					t.Errorf("the main session was over after %v, want eight round trips", main)
 				}
 			})
 		})
 	}
+}
+
+// mainSession is when the main dialogues of a run were over: at the last word of
+// the last of them.
+func mainSession(run *audit.Run) time.Duration {
+	var end time.Duration
+	for _, s := range run.Sidecar.Sessions {
+		for _, l := range s.Lines {
+			if s.Purpose == "" {
+				end = max(end, s.Started.Add(l.At).Sub(run.Started))
+			}
+		}
+	}
+	return end
 }
 
 // Ensure ARCHITECTURE.md draws the chain that is measured.
@@ -257,14 +287,15 @@ func TestCutOff(t *testing.T) {
 	for _, c := range []struct {
 		name, server string
 		whole        time.Duration // what an audit takes, see costs
+		faults       bool          // when it was over
 	}{
-		{"healthy", server4, 8 * roundTrip},
-		{"no STARTTLS", noTLS, 10*roundTrip + 5*time.Second},
+		{"healthy", server4, withOld(8).total(), false},
+		{"no STARTTLS", noTLS, 10*roundTrip + 5*time.Second, true},
 	} {
 		text := fmt.Sprintf("# %s\nat 2026-11-23T12:00:00Z rtt %s\n-- zone --\n%s%s", c.name, roundTrip, zoneMX4, c.server)
 		for _, how := range []string{"timeout", "signal"} {
 			for at := step / 2; at < c.whole+2*step; at += step {
-				if at > 8*roundTrip && at < c.whole-6*roundTrip {
+				if at > 10*roundTrip && at < c.whole-6*roundTrip {
 					at += time.Second - 3*step // in the middle of the pause nothing happens
 				}
 				inWorld(t, text, func(t *testing.T, w *lab.World) {
@@ -279,7 +310,7 @@ func TestCutOff(t *testing.T) {
 						defer stop.Stop()
 						a.ctx = ctx
 					}
-					checkCutOff(t, a.in(w), newest(t, db), how, at, c.whole)
+					checkCutOff(t, a.in(w), newest(t, db), how, at, c.whole, c.faults)
 				})
 				if t.Failed() {
 					t.Fatalf("%s, %s at %v", c.name, how, at)
@@ -289,10 +320,10 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-func checkCutOff(t *testing.T, got outcome, run *audit.Run, how string, at, whole time.Duration) {
+func checkCutOff(t *testing.T, got outcome, run *audit.Run, how string, at, whole time.Duration, faults bool) {
 	t.Helper()
 	cut := at < whole
-	state, code := audit.Complete, map[bool]int{true: exitFindings, false: exitOK}[whole > 8*roundTrip && !cut]
+	state, code := audit.Complete, map[bool]int{true: exitFindings, false: exitOK}[faults && !cut]
 	if how == "signal" && cut {
 		state = audit.Aborted
 	}

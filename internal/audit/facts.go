@@ -151,8 +151,8 @@ type Endpoint struct {
 	Refusal Obs[Refusal] `json:"refusal,omitzero"`
 	// Pace is how quickly commands were replied to.
 	Pace Obs[Pace] `json:"pace,omitzero"`
-	// StartTLSSteady: Seen is "every connection was offered STARTTLS", of two at
-	// least. Absent: one was, and another was told of none or declined.
+	// StartTLSSteady: Seen is "every connection was granted STARTTLS", of two at
+	// least. Absent: one was, and another was offered none, or was declined it.
 	StartTLSSteady Obs[Nothing] `json:"starttls_steady,omitzero"`
 	// LargeHello: Seen is "a ClientHello with post-quantum key shares, which is
 	// larger than a packet, was answered". Absent: two such failed, and a smaller

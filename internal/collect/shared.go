@@ -30,6 +30,7 @@ type Shared struct {
 	turns  map[audit.DNSName]*turn
 
 	errands errands // what is looked at once for all
+	mains   map[netip.AddrPort]*mains
 }
 
 // place is what is looked at once. Under most circumstances what a server shows
@@ -59,9 +60,19 @@ type turn struct {
 	users int
 }
 
+// mains counts the main dialogues that are wanted or under way at a server.
+type mains struct {
+	n    int
+	none chan struct{} // closed when there is none any more
+}
+
 // NewShared makes one.
 func NewShared() *Shared {
-	return &Shared{probes: map[place]*list.Element{}, order: list.New(), turns: map[audit.DNSName]*turn{}, errands: errands{by: map[string]*errand{}}}
+	return &Shared{
+		probes: map[place]*list.Element{}, order: list.New(),
+		turns: map[audit.DNSName]*turn{}, mains: map[netip.AddrPort]*mains{},
+		errands: errands{by: map[string]*errand{}},
+	}
 }
 
 // Drain waits for what was begun for the whole batch by runs that had no time
@@ -73,6 +84,7 @@ func (s *Shared) Drain() { s.errands.running.Wait() }
 // A look lives on the ctx of the one who began it, who learns the part that was
 // seen when that ends; the others then look themselves.
 func (s *Shared) probe(ctx context.Context, prober Prober, t smtp.Target) (audit.Endpoint, []audit.Session, bool) {
+	defer s.want(netip.AddrPortFrom(t.Addr, t.Port))()
 	at := place{addr: t.Addr, port: t.Port, mode: t.Mode}
 	for {
 		p, ours := s.join(at)
@@ -104,6 +116,7 @@ func (s *Shared) floor(ctx context.Context, prober Prober, t smtp.Target, n int)
 	for {
 		p, ours := s.join(place{addr: t.Addr, port: t.Port, mode: t.Mode, floor: true})
 		if ours {
+			s.settle(ctx, netip.AddrPortFrom(t.Addr, t.Port))
 			s.look(ctx, t, p, func() { p.floor, p.sessions = prober.Floor(ctx, t, n) })
 			return p.floor, p.sessions, true
 		}
@@ -113,6 +126,39 @@ func (s *Shared) floor(ctx context.Context, prober Prober, t smtp.Target, n int)
 		if !p.void {
 			return p.floor, renamed(p.sessions, audit.EndpointSubject(t.Host, t.Addr, t.Port)), false
 		}
+	}
+}
+
+// want notes that a main dialogue is wanted at a server; the returned function
+// takes it back.
+func (s *Shared) want(server netip.AddrPort) func() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.mains[server]
+	if m == nil {
+		m = &mains{none: make(chan struct{})}
+		s.mains[server] = m
+	}
+	m.n++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		m.n--
+		if m.n == 0 {
+			close(m.none)
+			delete(s.mains, server)
+		}
+	}
+}
+
+// settle waits until no main dialogue is wanted at a server any more, or for
+// ctx: of the connections that an address is good for, those come first.
+func (s *Shared) settle(ctx context.Context, server netip.AddrPort) {
+	s.mu.Lock()
+	m := s.mains[server]
+	s.mu.Unlock()
+	if m != nil {
+		wait(ctx, m.none)
 	}
 }
 

@@ -99,6 +99,26 @@ func TestOneFloorForAll(t *testing.T) {
 	})
 }
 
+// Where several names need a dialogue of their own at one address, those come
+// before the old versions.
+func TestFloorComesLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, shared := &server{takes: time.Second, show: certified("a.example.org")}, NewShared()
+		var wg sync.WaitGroup
+		for i, host := range []string{"a.example.org", "b.example.org", "c.example.org"} {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i)) // who comes first is not in question
+				shared.probe(t.Context(), s, at(host, "192.0.2.25"))
+				shared.floor(t.Context(), s, at("old."+host, "192.0.2.25"), 2)
+			})
+		}
+		wg.Wait()
+		if len(s.looks) != 4 || s.looks[3] != "old.a.example.org 192.0.2.25" || len(shared.mains) > 0 {
+			t.Errorf("%v, %v", s.looks, shared.mains)
+		}
+	})
+}
+
 func at(host, addr string) smtp.Target {
 	return smtp.Target{Host: audit.NewDNSName(host), Addr: netip.MustParseAddr(addr), Port: PortSMTP}
 }

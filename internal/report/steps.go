@@ -278,12 +278,13 @@ func orNone(words []string) string {
 
 // closedStep is how the connections ended.
 func (v view) closedStep() Step {
-	last := v.sessions[len(v.sessions)-1]
 	s := Step{Name: stepClosed, Status: StepOK}
 	how := "the conversation was broken off"
-	for _, l := range last.Lines {
-		if l.From == "C" && l.Text == "QUIT" {
-			how = "with QUIT"
+	for _, each := range v.sessions {
+		for _, l := range each.Lines {
+			if l.From == "C" && l.Text == "QUIT" {
+				how = "with QUIT"
+			}
 		}
 	}
 	all := slices.Concat(v.sessions, v.aside)

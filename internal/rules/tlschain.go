@@ -46,9 +46,9 @@ func certifies(up, c audit.Certificate) bool {
 // issuerOf names the issuer of a certificate, with its key where that is told.
 func issuerOf(c audit.Certificate) string {
 	if c.IssuerKeyID == "" {
-		return fmt.Sprintf("%q", c.Issuer.String())
+		return fmt.Sprintf("\"%s\"", c.Issuer)
 	}
-	return fmt.Sprintf("%q (key %.16s)", c.Issuer.String(), c.IssuerKeyID)
+	return fmt.Sprintf("\"%s\" (key %.16s)", c.Issuer, c.IssuerKeyID)
 }
 
 func judgeChain(s *audit.Snapshot, r *Report) {
@@ -99,7 +99,7 @@ func wholeChain(s *audit.Snapshot, r *Report, judge func(e audit.Endpoint, chain
 
 // place is where a certificate stands in the chain, for people.
 func place(i int, c audit.Certificate) string {
-	return fmt.Sprintf("certificate %d (%q)", i+1, c.Subject.String())
+	return fmt.Sprintf("certificate %d (\"%s\")", i+1, c.Subject)
 }
 
 func judgeOrder(s *audit.Snapshot, r *Report) {

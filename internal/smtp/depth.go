@@ -76,10 +76,14 @@ func (l look) steadiness(via string) audit.Obs[audit.Nothing] {
 	case place(l.line, stepTLS) < 0:
 		return audit.Skipped[audit.Nothing]("mode plain: one connection was made")
 	}
-	return audit.Dark[audit.Nothing](audit.Reason{Code: audit.NotLearned, Text: "one connection alone came as far as STARTTLS"}, via)
+	return audit.Dark[audit.Nothing](audit.Reason{Code: audit.NotLearned, Text: onlyOne}, via)
 }
 
-const varies = "one connection was offered STARTTLS and another was not"
+// What two connections say of the offer, or one.
+const (
+	varies  = "one connection was granted STARTTLS and another was not"
+	onlyOne = "one connection alone came as far as STARTTLS"
+)
 
 // largeHello is whether a ClientHello with post-quantum key shares was
 // answered.

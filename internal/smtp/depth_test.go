@@ -114,7 +114,7 @@ func TestSteadyOffer(t *testing.T) {
 		{"offered", []any{good}, "-", "S"},
 		{"offered at first", []any{good, script(plainOnly)}, "-", "!varies"},
 		{"offered, then declined", []any{good, declines}, "-", "!varies"},
-		{"offered, then put off", []any{good, later}, "-", "not-learned"},
+		{"offered, then put off", []any{good, later}, "-", "temporary"},
 		{"offered, then turned away", []any{good, greets("421 busy")}, "-", "temporary"},
 		{"not offered at first", []any{script(plainOnly), good}, "!varies", "!varies"},
 		{"declined at first", []any{declines, good}, "!varies", "!varies"},

@@ -101,10 +101,10 @@ func (l look) second(via string) audit.Obs[audit.Nothing] {
 		return audit.None[audit.Nothing](audit.Varies, varies, via)
 	case slices.Contains(l.offers, true):
 		return audit.See(audit.Nothing{}, via)
-	case l.how == shut:
-		return audit.Dark[audit.Nothing](l.why, via)
+	case l.refusal():
+		return audit.Dark[audit.Nothing](audit.Reason{Code: audit.NotLearned, Text: onlyOne}, via)
 	}
-	return audit.Dark[audit.Nothing](audit.Reason{Code: audit.NotLearned, Text: "one connection alone came as far as STARTTLS"}, via)
+	return audit.Dark[audit.Nothing](l.why, via)
 }
 
 // Onto writes what a Floor showed into the endpoint that it was made for, or
