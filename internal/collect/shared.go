@@ -116,6 +116,8 @@ func (s *Shared) floor(ctx context.Context, prober Prober, t smtp.Target, n int)
 	for {
 		p, ours := s.join(place{addr: t.Addr, port: t.Port, mode: t.Mode, floor: true})
 		if ours {
+			// Whoever has a turn at the host and waits holds up its other addresses.
+			pause(ctx, smtp.FloorAfter)
 			s.settle(ctx, netip.AddrPortFrom(t.Addr, t.Port))
 			s.look(ctx, t, p, func() { p.floor, p.sessions = prober.Floor(ctx, t, n) })
 			return p.floor, p.sessions, true
@@ -269,6 +271,16 @@ func wait(ctx context.Context, done <-chan struct{}) bool {
 		return true
 	case <-ctx.Done():
 		return false
+	}
+}
+
+// pause waits for a time, or for ctx.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

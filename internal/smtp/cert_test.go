@@ -117,6 +117,9 @@ func TestTrustAndName(t *testing.T) {
 	narrow := authority(t, "Narrow", root, func(c *x509.Certificate) {
 		c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"example.com"}
 	})
+	sha1 := func(c *x509.Certificate) { c.SignatureAlgorithm = x509.ECDSAWithSHA1 }
+	weak := authority(t, "Weak", root, sha1)
+	namesake := authority(t, "Intermediate", root, nil)
 	chain := func(up *issuer, with ...*issuer) tls.Certificate {
 		c := leaf(t, up, nil)
 		for _, w := range with {
@@ -135,6 +138,10 @@ func TestTrustAndName(t *testing.T) {
 		{"good", chain(root), "S", "S"},
 		{"good with intermediate", chain(inter, inter), "S", "S"},
 		{"good with root sent", chain(inter, inter, root), "S", "S"},
+		{"signed with SHA-1", leaf(t, root, sha1), "!untrusted", "S"},
+		{"intermediate signed with SHA-1", chain(weak, weak), "!untrusted", "S"},
+		{"issuer of the name, with another key", chain(inter, namesake), "!untrusted", "S"},
+		{"sixty certificates, the intermediate last", chain(inter, append(slices.Repeat([]*issuer{other}, 59), inter)...), "S", "S"},
 		{"out of order", chain(inter, root, inter), "S", "S"},
 		{"expired is still trusted", leaf(t, root, past), "S", "S"},
 		{"not yet valid is still trusted", leaf(t, root, future), "S", "S"},

@@ -342,3 +342,84 @@ func TestOffers(t *testing.T) {
 		})
 	}
 }
+
+// TestHostileChain: of a chain without measure ten certificates are kept, by
+// whichever connection it comes.
+func TestHostileChain(t *testing.T) {
+	cert := leaf(t, nil, nil)
+	other := authority(t, "Other", nil, nil)
+	for range 60 {
+		cert.Certificate = append(cert.Certificate, other.cert.Raw)
+	}
+	config := serve(cert)
+	config.MinVersion = tls.VersionTLS10
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, scripts: []any{overTLS(config), inTLS(func(s *peer) { s.tls(config); s.bye() })}}
+		p := New(Config{Dialer: w, HELO: testHELO})
+		e, _ := p.Probe(t.Context(), testTarget())
+		if s := e.TLS.Value; len(s.Chain) != audit.MaxChain || s.ChainLen != 61 {
+			t.Errorf("%d certificates kept of %d", len(s.Chain), s.ChainLen)
+		}
+		f, _ := p.Floor(t.Context(), testTarget(), 2)
+		if f.Old.State != audit.Seen {
+			t.Errorf("old versions: %+v", f.Old)
+		}
+		w.check(p)
+	})
+}
+
+// TestHostileFloor: a server that stalls in the second handshake, or sends a
+// message of 16 MiB there, costs what is stated: one handshake's time, and
+// little memory.
+func TestHostileFloor(t *testing.T) {
+	huge := func(s *peer) {
+		record := append([]byte{0x16, 3, 1, 0x40, 0, 2, 0xff, 0xff, 0xff}, make([]byte, 0x4000-4)...)
+		for range 1025 {
+			_, err := s.raw.Write(record)
+			if err != nil {
+				return
+			}
+			record = append([]byte{0x16, 3, 1, 0x40, 0}, make([]byte, 0x4000)...)
+		}
+	}
+	begins := func(s *peer) { s.send("\x16\x03\x01\x00\x7a\x02\x00"); drain(s) }
+	drips := func(s *peer) {
+		for range 100 {
+			s.send("\x16")
+			time.Sleep(time.Second)
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		play  script
+		want  string
+		most  time.Duration
+		times int
+	}{
+		{"stalls", silence, "tls-stall", DefaultHandshake, 1},
+		{"stalls in the middle", begins, "tls-stall", DefaultHandshake, 1},
+		{"a byte a second", drips, "!version-refused", 2*DefaultHandshake + DefaultConfirmAfter, 2},
+		{"16 MiB", huge, "!version-refused", 2*DefaultHandshake + DefaultConfirmAfter, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{t: t, scripts: []any{inTLS(clientHello(tt.play))}}
+				p := New(Config{Dialer: w, HELO: testHELO})
+				start := time.Now()
+				f, sessions := p.Floor(t.Context(), testTarget(), 2)
+				if got := brief(f.Old); got != tt.want || len(sessions) != tt.times {
+					t.Errorf("%s (%s) after %d connections, want %s after %d", got, f.Old.Why.Text, len(sessions), tt.want, tt.times)
+				}
+				if took := time.Since(start); took > tt.most+time.Second {
+					t.Errorf("took %s, want at most %s", took, tt.most)
+				}
+				for i, s := range w.opened {
+					if n := s.raw.out.written; n > 256<<10 {
+						t.Errorf("connection %d: the server could send %d octets", i+1, n)
+					}
+				}
+				w.check(p)
+			})
+		})
+	}
+}

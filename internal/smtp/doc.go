@@ -44,6 +44,10 @@
 // in mode tls TLS is called broken only where the server has sent some of it:
 // one that just closes may not want us.
 //
+// What one handshake cannot show takes further connections: [Prober.Probe] makes
+// one more with a smaller ClientHello where a large one failed, and
+// [Prober.Floor], on its own, tries the versions of TLS that RFC 8996 deprecates.
+//
 // EHLO, HELO, STARTTLS and QUIT are all that is ever sent: no MAIL, no AUTH,
 // no padding, no pipelining.
 //

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/dial"
 )
 
 // Floor is what a connection of its own shows, made behind the main dialogue,
@@ -21,6 +22,10 @@ type Floor struct {
 	Old    audit.Obs[audit.OldTLS]
 	Steady audit.Obs[audit.Nothing]
 }
+
+// FloorAfter is how long after the main dialogue a Floor may come: earlier it
+// would only wait for the address, see dial.Config.
+const FloorAfter = dial.DefaultSpacing
 
 // Floor tries the old versions of TLS at a target of which Probe has seen the
 // TLS. n is the number of the connection at the endpoint. It makes one

@@ -19,7 +19,8 @@ func Unobserved(t Target, why audit.Reason) audit.Endpoint {
 // A certificate that was shown for another name and is valid for this one as
 // well settles both. Where it is not, where TLS failed, or where the target is
 // another address, port or mode, As reports false: then only another look
-// tells.
+// tells. What is known of the offer of STARTTLS, of large ClientHellos and of old
+// versions belongs to the address (see Floor) and comes along.
 func As(e audit.Endpoint, t Target) (audit.Endpoint, bool) {
 	if e.Addr != t.Addr || e.Port != t.Port || e.Mode != t.Mode {
 		return audit.Endpoint{}, false

@@ -92,6 +92,14 @@ type endpoint struct {
 	StartTLS obs[nothing]  `json:"starttls"`
 	TLS      obs[tlsFacts] `json:"tls"`
 	HelloTLS obs[hello]    `json:"hello_tls"`
+	Steady   obs[nothing]  `json:"starttls_steady"`
+	Large    obs[nothing]  `json:"large_hello"`
+	OldTLS   obs[oldTLS]   `json:"old_tls"`
+}
+
+type oldTLS struct {
+	Version string `json:"version"`
+	Cipher  string `json:"cipher"`
 }
 
 type greeting struct {
