@@ -143,7 +143,7 @@ func (s *session) work(req auditor.Request) auditor.Work {
 		Config: collect.Config{
 			DNS: client, Lists: checker, BlockLists: lists,
 			Prober: s.prober, Shared: s.shared, Controls: s.controls, Local: s.local, HostName: s.p.hostName,
-			Events: s.events(req.Plan.Domain),
+			FloorAfter: s.p.pace.spacing, Events: s.events(req.Plan.Domain),
 		},
 		Queries: func() []audit.Query { return append(client.Queries(), again.Queries()...) },
 		Sent:    func() int { return client.Sent() + again.Sent() },

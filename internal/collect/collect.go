@@ -25,6 +25,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"mailaudit/internal/audit"
 	"mailaudit/internal/dnsbl"
@@ -84,6 +85,9 @@ type Config struct {
 	// Controls are asked when a server does not answer, and in similar doubt; nil:
 	// nobody is, and what is in doubt stays unknown.
 	Controls []Control
+	// FloorAfter is how long after the main dialogue the old versions of TLS are
+	// tried; 0: smtp.FloorAfter, negative: at once.
+	FloorAfter time.Duration
 	// Lists asks block lists; BlockLists are those that it knows.
 	Lists      ListChecker
 	BlockLists []dnsbl.List
@@ -135,6 +139,9 @@ type Collector struct {
 func New(cfg Config, plan Plan) *Collector {
 	if cfg.Shared == nil {
 		cfg.Shared = NewShared()
+	}
+	if cfg.FloorAfter == 0 {
+		cfg.FloorAfter = smtp.FloorAfter
 	}
 	return &Collector{
 		cfg: cfg, plan: plan, ready: make(chan struct{}),

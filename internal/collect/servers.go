@@ -46,7 +46,7 @@ func (c *Collector) endpoint(ctx context.Context, t smtp.Target, probe bool) {
 func (c *Collector) floor(ctx context.Context, t smtp.Target, n int) (smtp.Floor, []audit.Session) {
 	subject := audit.EndpointSubject(t.Host, t.Addr, t.Port)
 	c.emit(Event{Subject: subject, What: "oldTLS", Begin: true})
-	f, sessions, ours := c.cfg.Shared.floor(ctx, c.prober, t, n)
+	f, sessions, ours := c.cfg.Shared.floor(ctx, c.prober, t, n, c.cfg.FloorAfter)
 	c.tell(subject, "oldTLS", f.Old.State)
 	c.keep(func() { c.count(t, sessions, ours) })
 	return f, sessions

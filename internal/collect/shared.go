@@ -111,13 +111,14 @@ func (s *Shared) probe(ctx context.Context, prober Prober, t smtp.Target) (audit
 
 // floor tries the old versions of TLS at a target, or tells what came of that
 // shortly before or is coming of it right now. It is one look for all names of
-// an address (see smtp.Floor). n is the number of its first connection.
-func (s *Shared) floor(ctx context.Context, prober Prober, t smtp.Target, n int) (smtp.Floor, []audit.Session, bool) {
+// an address (see smtp.Floor). n is the number of its first connection, and
+// after how long it waits before that, without a turn.
+func (s *Shared) floor(ctx context.Context, prober Prober, t smtp.Target, n int, after time.Duration) (smtp.Floor, []audit.Session, bool) {
 	for {
 		p, ours := s.join(place{addr: t.Addr, port: t.Port, mode: t.Mode, floor: true})
 		if ours {
 			// Whoever has a turn at the host and waits holds up its other addresses.
-			pause(ctx, smtp.FloorAfter)
+			pause(ctx, after)
 			s.settle(ctx, netip.AddrPortFrom(t.Addr, t.Port))
 			s.look(ctx, t, p, func() { p.floor, p.sessions = prober.Floor(ctx, t, n) })
 			return p.floor, p.sessions, true

@@ -56,7 +56,7 @@ func TestOneFloorForAll(t *testing.T) {
 		defer stop()
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			f, _, ours := shared.floor(stopped, s, at("mx.example.org", "192.0.2.25"), 2)
+			f, _, ours := shared.floor(stopped, s, at("mx.example.org", "192.0.2.25"), 2, time.Second)
 			if f.Old.State != audit.Unknown || !ours {
 				t.Errorf("the one who is stopped: %+v, %t", f, ours)
 			}
@@ -67,7 +67,7 @@ func TestOneFloorForAll(t *testing.T) {
 		for i := range 20 {
 			wg.Go(func() {
 				target := at(fmt.Sprintf("mx%d.example.org", i), "192.0.2.25")
-				f, sessions, ours := shared.floor(t.Context(), s, target, 2)
+				f, sessions, ours := shared.floor(t.Context(), s, target, 2, time.Second)
 				if f.Old.State != audit.Absent || len(sessions) != 1 || sessions[0].Endpoint != audit.EndpointSubject(target.Host, target.Addr, target.Port) {
 					t.Errorf("%d: %+v, %+v", i, f, sessions)
 				}
@@ -88,10 +88,10 @@ func TestOneFloorForAll(t *testing.T) {
 		}
 		ended, cancel := context.WithCancel(t.Context())
 		s.takes = 10 * time.Second
-		wg.Go(func() { shared.floor(t.Context(), s, at("mx.example.org", "192.0.2.26"), 2) })
+		wg.Go(func() { shared.floor(t.Context(), s, at("mx.example.org", "192.0.2.26"), 2, time.Second) })
 		synctest.Wait()
 		cancel()
-		f, sessions, ours := shared.floor(ended, s, at("mx.example.org", "192.0.2.26"), 2)
+		f, sessions, ours := shared.floor(ended, s, at("mx.example.org", "192.0.2.26"), 2, time.Second)
 		if f.Old.State != audit.Unknown || f.Old.Why.Code != audit.Interrupted || sessions != nil || ours {
 			t.Errorf("the one who waited and was stopped: %+v, %v, %t", f, sessions, ours)
 		}
@@ -107,9 +107,9 @@ func TestFloorComesLast(t *testing.T) {
 		var wg sync.WaitGroup
 		for i, host := range []string{"a.example.org", "b.example.org", "c.example.org"} {
 			wg.Go(func() {
-				time.Sleep(time.Duration(i)) // who comes first is not in question
+				time.Sleep(time.Duration(i) * time.Nanosecond) // who comes first is not in question
 				shared.probe(t.Context(), s, at(host, "192.0.2.25"))
-				shared.floor(t.Context(), s, at("old."+host, "192.0.2.25"), 2)
+				shared.floor(t.Context(), s, at("old."+host, "192.0.2.25"), 2, time.Second)
 			})
 		}
 		wg.Wait()
