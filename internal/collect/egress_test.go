@@ -266,3 +266,7 @@ func TestDefaultControls(t *testing.T) {
 		t.Errorf("%v", ports)
 	}
 }
+
+func (w *theirWorld) Floor(_ context.Context, t smtp.Target, _ int) (smtp.Floor, []audit.Session) {
+	return smtp.NoFloor(t, audit.Reason{Code: audit.NotAsked, Text: "not in this world"}), nil
+}

@@ -110,3 +110,7 @@ func TestServerNames(t *testing.T) {
 		})
 	})
 }
+
+func (talkative) Floor(_ context.Context, t smtp.Target, _ int) (smtp.Floor, []audit.Session) {
+	return smtp.NoFloor(t, audit.Reason{Code: audit.NotAsked, Text: "not in this world"}), nil
+}

@@ -78,7 +78,7 @@ func TestRefusalFacts(t *testing.T) {
 		})}, "S S refused-us refused-us not-learned not-learned not-learned", "Q"}, audit.Refusal{Command: "EHLO", Code: 550, Lines: want}, plain},
 		{dialogue{"EHLO for now", []any{ehloAnswers(refusing("421")...)}, "S S temporary not-learned not-learned not-learned not-learned", "Q"},
 			audit.Refusal{Command: "EHLO", Code: 421, Lines: want}, plain},
-		{dialogue{"STARTTLS", []any{afterEHLO(func(s *peer) { s.answer("STARTTLS", refusing("454")...); s.bye() })}, "S S S n S temporary not-learned", "Q"},
+		{dialogue{"STARTTLS", []any{afterEHLO(func(s *peer) { s.answer("STARTTLS", refusing("454")...); s.bye() })}, "S S S n S temporary not-learned", "QQ"},
 			audit.Refusal{Command: "STARTTLS", Code: 454, Lines: want}, plain},
 		{dialogue{"EHLO inside TLS", []any{inTLS(func(s *peer) { s.tls(serve(cert)); s.answer(ehlo, refusing("554")...); s.bye() })}, "S S S n S S refused-us", "Q"},
 			audit.Refusal{Command: "EHLO inside TLS", Code: 554, Lines: want}, secure},

@@ -252,6 +252,9 @@ func (s *session) offered() bool {
 		return true
 	case !s.parted():
 		return s.fail(dark, audit.OutOfStep, "the server sent replies that belong to no command")
+	case s.ctx.Err() != nil: // what would have come is not known
+		why := s.reason(s.ctx.Err())
+		return s.fail(dark, why.Code, why.Text)
 	}
 	return s.fail(negative, audit.NotOffered, "STARTTLS is not in the reply to EHLO")
 }
