@@ -57,5 +57,5 @@ rule: ## the skeleton of a rule: make rule ID=area.kebab-case
 	@if [ -z "$(ID)" ]; then echo "usage: make rule ID=area.kebab-case"; exit 2; fi
 	$(GO) run ./tools/newrule $(ID)
 
-docs: ## the generated part of docs/
+docs: ## docs/rules.md and docs/scoring.md
 	$(GO) run ./tools/gendocs

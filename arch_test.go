@@ -242,11 +242,19 @@ func wallForeign(s source) []string {
 	homes := map[string][]string{
 		"github.com/urfave/cli/v2": {"cmd/mailaudit"},
 		"github.com/miekg/dns":     {"internal/resolve", "internal/dnscheck", "internal/dnsbl", "internal/lab"},
+		// Of tests alone: another SPF, to compare ours with, and the language of
+		// the conformance suites that come with it.
+		"blitiri.com.ar/go/spf": nil,
+		"go.yaml.in/yaml/v3":    nil,
 	}
 	var out []string
 	for _, imp := range s.imports() {
 		for foreign, dirs := range homes {
 			inside := imp.path == foreign || strings.HasPrefix(imp.path, foreign+"/")
+			if inside && dirs == nil {
+				out = append(out, s.at(imp.pos, "%s is for tests alone", imp.path))
+				continue
+			}
 			if inside && !slices.Contains(dirs, s.dir()) {
 				out = append(out, s.at(imp.pos, "%s belongs to %s alone", imp.path, strings.Join(dirs, ", ")))
 			}
@@ -791,6 +799,8 @@ func samples() []sample {
 		{"foreign modules stay in their place", "internal/report/a.go", `import "github.com/urfave/cli/v2"`, "belongs to cmd/mailaudit alone"},
 		{"foreign modules stay in their place", "internal/smtp/a.go", `import "github.com/miekg/dns/dnsutil"`, "belongs to internal/resolve"},
 		{"foreign modules stay in their place", "internal/resolve/a.go", `import "github.com/miekg/dns"`, ""},
+		{"foreign modules stay in their place", "internal/dnscheck/a.go", `import "blitiri.com.ar/go/spf"`, "is for tests alone"},
+		{"foreign modules stay in their place", "internal/dnscheck/a_test.go", `import "blitiri.com.ar/go/spf"`, ""},
 
 		{"no dot imports, no cgo, no testing", "internal/dial/a.go", `import . "net"`, "dot import of net"},
 		{"no dot imports, no cgo, no testing", "internal/dial/a.go", `import "C"`, "cgo"},

@@ -71,7 +71,8 @@ CREATE TABLE fact_parts (
   PRIMARY KEY (facts, name)
 ) STRICT, WITHOUT ROWID;
 
--- Counts of one run's findings. Runs with the same counts share the row.
+-- Counts of one run's findings, and its score. Runs that agree in both share the
+-- row.
 CREATE TABLE scores (
   id       INTEGER PRIMARY KEY,
   coverage INTEGER NOT NULL, -- percent
@@ -81,7 +82,7 @@ CREATE TABLE scores (
   low      INTEGER NOT NULL,
   info     INTEGER NOT NULL,
   unknown  INTEGER NOT NULL, -- findings that could not be settled
-  axes     TEXT NOT NULL CHECK (json_valid(axes)), -- audit.Score.Axes
+  axes     TEXT NOT NULL CHECK (json_valid(axes)), -- audit.Score; only its axes where it has no grades
   UNIQUE (coverage, critical, high, medium, low, info, unknown, axes)
 ) STRICT;
 

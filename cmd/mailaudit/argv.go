@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/store"
 )
 
 // cli/v2 stops reading flags at the first argument, answers an unknown
@@ -25,6 +26,7 @@ import (
 type line struct {
 	argv    []string     // for cli: commands, flags, "--", arguments
 	help    bool         // wants the help of the command
+	topic   string       // of which help is wanted; "" for a command
 	path    string       // of the command, with a blank behind; "" is mailaudit itself
 	command *cli.Command // nil: mailaudit itself
 	fromEnv []string     // the flags that the environment gave
@@ -43,9 +45,13 @@ func normalize(app *cli.App, args []string, env func(string) string) (line, erro
 		if strings.HasPrefix(word, "-") {
 			break
 		}
+		if l.help && l.command == nil && slices.Contains(topicNames(), word) {
+			l.topic = word
+			return l, tooMuchHelp(rest[1:])
+		}
 		i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.HasName(word) })
 		if i < 0 {
-			return line{}, unknownCommand(l.path, word, commands)
+			return line{}, l.unknownCommand(word, commands)
 		}
 		l.command = commands[i]
 		l.argv, l.path = append(l.argv, word), l.path+word+" "
@@ -58,7 +64,7 @@ func normalize(app *cli.App, args []string, env func(string) string) (line, erro
 	l.help = l.help || w.help || slices.Equal(w.operands, []string{"help"})
 	switch {
 	case len(commands) > 0 && len(w.operands) > 0:
-		return line{}, misplaced(unknownCommand(l.path, w.operands[0], commands), l.path, commands, rest)
+		return line{}, misplaced(l.unknownCommand(w.operands[0], commands), l.path, commands, rest)
 	case len(commands) > 0 && len(w.flags) == 0: // a command is missing: say which there are
 		l.help = true
 	}
@@ -97,6 +103,19 @@ func (l line) blame(err error) error {
 		out.Problem = strings.ReplaceAll(out.Problem, "--"+flag, name)
 		out.Hint = strings.ReplaceAll(out.Hint, "--"+flag+" ", name+"=")
 	}
+	return &out
+}
+
+// advise adds to an error of the history, where the command can do without
+// one, how.
+func (l line) advise(err error) error {
+	var broken *store.Error
+	const hint = "(--no-save audits without a history)"
+	if !errors.As(err, &broken) || l.command == nil || findFlag(l.command.Flags, "no-save") == nil || strings.Contains(broken.Hint, "--no-save") {
+		return err
+	}
+	out := *broken
+	out.Hint = strings.TrimSpace(out.Hint + " " + hint)
 	return &out
 }
 
@@ -189,19 +208,45 @@ func envName(flag string) string {
 	return "MAILAUDIT_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-func unknownCommand(path, word string, commands []*cli.Command) error {
+// tooMuchHelp refuses what stands behind a topic, unless it asks for help
+// again.
+func tooMuchHelp(rest []string) error {
+	for _, word := range rest {
+		if word != "help" && !isHelp(word) {
+			return &audit.InputError{Problem: "mailaudit help takes one command or topic: " + clip(word) + " is too much", Hint: "see: mailaudit --help"}
+		}
+	}
+	return nil
+}
+
+// unknownCommand refuses a word in the place of a command, or of a topic.
+func (l line) unknownCommand(word string, commands []*cli.Command) error {
 	var names []string
 	for _, c := range commands {
 		names = append(names, c.Name)
 	}
-	e := &audit.InputError{Problem: fmt.Sprintf(`there is no command "mailaudit %s%s"`, path, clip(word))}
-	switch near := nearest(word, names); {
-	case near != "":
-		e.Hint = "did you mean: mailaudit " + path + near
-	case path == "" && strings.Contains(word, "."):
+	e := &audit.InputError{
+		Problem: fmt.Sprintf(`there is no command "mailaudit %s%s"`, l.path, clip(word)),
+		Hint:    "commands: " + strings.Join(names, ", "),
+	}
+	help, command, about := "", nearest(word, names), ""
+	if l.help {
+		help = "help "
+	}
+	if l.path == "" {
+		about = nearest(word, topicNames())
+	}
+	if l.path == "" && l.help {
+		e.Problem = fmt.Sprintf(`there is no command and no topic "%s"`, clip(word))
+		e.Hint += "; topics: " + strings.Join(topicNames(), ", ")
+	}
+	switch {
+	case command != "":
+		e.Hint = "did you mean: mailaudit " + help + l.path + command
+	case about != "":
+		e.Hint = "did you mean: mailaudit help " + about
+	case l.path == "" && !l.help && strings.Contains(word, "."):
 		e.Hint = "did you mean: mailaudit audit " + audit.ShellQuote(clip(word))
-	default:
-		e.Hint = "commands: " + strings.Join(names, ", ")
 	}
 	return e
 }

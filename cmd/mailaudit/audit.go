@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -44,7 +43,8 @@ func auditFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "ipv4", Aliases: []string{"4"}, Usage: "connect over IPv4 alone", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "ipv6", Aliases: []string{"6"}, Usage: "connect over IPv6 alone", DisableDefaultText: true},
 		&cli.StringFlag{Name: "proxy", Usage: "connect to servers through a SOCKS5 `PROXY`: socks5h://ADDR:PORT. DNS is asked directly"},
-		&cli.StringFlag{Name: "file", Usage: "audit the domains in `LIST` (-: standard input), a line each: DOMAIN [selector=S]... [ip=IP]... # comment"},
+		controlFlag(),
+		&cli.StringFlag{Name: "file", Usage: "audit the domains in `FILE` (-: standard input), a line each: DOMAIN [selector=S]... [ip=IP]... # comment"},
 		&cli.IntFlag{Name: "parallel", Value: auditor.Parallel, Usage: "audit `N` domains at once, at most"},
 		&cli.StringSliceFlag{Name: "only", Usage: "audit only these `AREAS`: mx, spf, dkim, dmarc, rdns, helo, dnsbl, smtp, tls, auth"},
 		&cli.StringSliceFlag{Name: "skip", Usage: "leave these `AREAS` out"},
@@ -59,6 +59,7 @@ func auditFlags() []cli.Flag {
 		runFormatFlag(), outputFlag(), clientFlag(), dbFlag(),
 		&cli.BoolFlag{Name: "no-save", Usage: "neither read nor write the history", DisableDefaultText: true},
 		&cli.StringFlag{Name: "tag", Usage: "a `WORD` to find the run by"},
+		&cli.StringFlag{Name: "note", Usage: "a remark on the run, `TEXT` for people (mailaudit note changes it)"},
 		&cli.StringFlag{Name: "vantage", Usage: "`NAME` of the place that is looked from (default: the host name)"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing when nothing changed, and of several domains a line for each change; one such run at a time in one history", DisableDefaultText: true},
 		verboseFlag(), colorFlag(),
@@ -79,7 +80,9 @@ type auditOptions struct {
 	dryRun    bool
 	vantage   string
 	tag       string
+	note      string
 	transport transport
+	controls  []collect.Control
 	output    output
 }
 
@@ -96,7 +99,7 @@ func (p *program) audit(c *cli.Context) error {
 	for _, t := range o.targets {
 		requests = append(requests, auditor.Request{
 			Plan:    collect.Plan{Domain: t.domain, Scope: t.scope(o.scope), SRV: asksSRV(o.scope), HELO: o.helo},
-			Vantage: o.vantage, Proxy: o.transport.proxy, Tag: o.tag, Timeout: o.timeout,
+			Vantage: o.vantage, Proxy: o.transport.proxy, Tag: o.tag, Note: o.note, Timeout: o.timeout,
 		})
 	}
 	return p.carryOut(c, o, requests)
@@ -190,10 +193,6 @@ func (p *program) openForAudit(c *cli.Context, noSave bool) (*store.DB, error) {
 		return nil, err
 	}
 	db, err := store.Open(c.Context, path)
-	var broken *store.Error
-	if errors.As(err, &broken) && !strings.Contains(broken.Hint, "--no-save") {
-		broken.Hint = strings.TrimSpace(broken.Hint + " (--no-save audits without a history)")
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +238,7 @@ const maxParallel = 256
 func (p *program) sharedOptions(c *cli.Context) (auditOptions, error) {
 	o := auditOptions{
 		helo: strings.TrimSuffix(c.String("helo"), "."), timeout: c.Duration("timeout"), quiet: c.Bool("quiet"), noSave: c.Bool("no-save"),
-		dryRun: c.Bool("dry-run"), vantage: c.String("vantage"), tag: c.String("tag"),
+		dryRun: c.Bool("dry-run"), vantage: c.String("vantage"), tag: c.String("tag"), note: c.String("note"),
 	}
 	if o.timeout <= 0 {
 		return o, badValue("timeout", o.timeout.String(), "for example: --timeout 2m")
@@ -252,10 +251,14 @@ func (p *program) sharedOptions(c *cli.Context) (auditOptions, error) {
 	if err != nil {
 		return o, err
 	}
+	o.controls, err = readControls(c)
+	if err != nil {
+		return o, err
+	}
 	if o.vantage == "" {
 		o.vantage = p.ownVantage(o.transport.proxy)
 	}
-	err = firstError(checkHELO(o.helo), word("tag", o.tag), word("vantage", o.vantage))
+	err = firstError(checkHELO(o.helo), word("tag", o.tag), word("vantage", o.vantage), checkNote(o.note))
 	if err != nil {
 		return o, err
 	}
@@ -344,10 +347,14 @@ func (p *program) dryRun(ctx context.Context, o auditOptions) error {
 		if got.Facts.MX.Records.State == audit.Unknown {
 			worst = exitUnknown
 		}
-		err := report.DryRun(p.out, d, wanted, got.Facts)
+		err := report.DryRun(p.out, d, wanted, got.Facts, o.asked())
 		if err != nil {
 			return &outputError{"standard output", err}
 		}
+	}
+	err := p.dryControls(o)
+	if err != nil {
+		return err
 	}
 	return exitWith(worst)
 }

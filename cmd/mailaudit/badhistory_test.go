@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -76,7 +77,7 @@ func TestUnusableHistory(t *testing.T) {
 	}{
 		{"no SQLite", func(t *testing.T, _ *lab.World, path string) {
 			mustWrite(t, path, bytes.Repeat([]byte("words\n"), 1000))
-		}, `history\.db is not an SQLite database\n.*--no-save`},
+		}, `history\.db is not an SQLite database\n.*--db FILE`},
 		{"one octet", func(t *testing.T, _ *lab.World, path string) { mustWrite(t, path, []byte("x")) }, `is not an SQLite database`},
 		{"of another program", func(t *testing.T, _ *lab.World, path string) {
 			execSQL(t, path, "CREATE TABLE bookmarks (url)", "INSERT INTO bookmarks VALUES ('x')")
@@ -94,14 +95,22 @@ func TestUnusableHistory(t *testing.T) {
 	} {
 		for _, args := range [][]string{
 			{"audit", "example.org"}, {"runs"}, {"show", "example.org"}, {"show", "1"}, {"diff"}, {"db", "check"},
+			{"note", "1"}, {"note", "1", "text"}, {"db", "backup", "BESIDE/copy.db"}, {"db", "prune", "--keep-last", "1"}, {"db", "migrate"},
 		} {
 			t.Run(c.name+"/"+strings.Join(args, " "), func(t *testing.T) {
 				inWorld(t, plainWorld, func(t *testing.T, w *lab.World) {
 					path := filepath.Join(t.TempDir(), "history.db")
 					c.make(t, w, path)
 					before := mustRead(t, path)
+					args := slices.Clone(args)
+					for i := range args {
+						args[i] = strings.ReplaceAll(args[i], "BESIDE", filepath.Dir(path))
+					}
 					got := attempt{args: args, db: path}.in(w)
 					checkBroken(t, got, c.want)
+					if audits := args[0] == "audit"; strings.Contains(got.err, "--no-save") != audits {
+						t.Errorf("only audits can do without a history: %s", got.err)
+					}
 					if !bytes.Equal(before, mustRead(t, path)) {
 						t.Error("the file has changed")
 					}
@@ -268,6 +277,13 @@ func TestNoHistory(t *testing.T) {
 		{[]string{"diff", "1", "2"}, exitUsage, "", `no run 1`},
 		{[]string{"diff", "example.org"}, exitUsage, "", `no complete run of example\.org`},
 		{[]string{"db", "check"}, exitOK, "", ""},
+		{[]string{"note", "1"}, exitUsage, "", `no run 1: the history is empty`},
+		{[]string{"note", "1", "text"}, exitUsage, "", `no run 1: the history is empty`},
+		{[]string{"note", "example.org", "text"}, exitUsage, "", `no complete run of example\.org`},
+		{[]string{"db", "prune", "--keep-last", "1"}, exitOK, "empty.db: nothing to remove\n", ""},
+		{[]string{"db", "prune", "--keep-last", "1", "--dry-run"}, exitOK, "empty.db: nothing to remove\n", ""},
+		{[]string{"db", "prune", "--keep-last", "1", "--target", "example.org"}, exitUsage, "", `no run of example\.org in the history\n.*mailaudit runs`},
+		{[]string{"db", "migrate"}, exitOK, "empty.db is up to date (version 2)\n", ""},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
 			inWorld(t, plainWorld, func(t *testing.T, w *lab.World) {

@@ -110,9 +110,10 @@ mailaudit rules -f json`,
 func ruleAreas(words []string) ([]audit.Area, error) {
 	var out []audit.Area
 	for _, word := range words {
-		if !slices.Contains(areaNames(), word) {
-			e := &audit.InputError{Problem: fmt.Sprintf(`there is no area "%s"`, clip(word)), Hint: "areas are: " + strings.Join(areaNames(), ", ")}
-			near := nearest(word, areaNames())
+		names := append(areaNames(), string(audit.AreaVantage))
+		if !slices.Contains(names, word) {
+			e := &audit.InputError{Problem: fmt.Sprintf(`there is no area "%s"`, clip(word)), Hint: "areas are: " + strings.Join(names, ", ")}
+			near := nearest(word, names)
 			if near != "" {
 				e.Hint = "did you mean: mailaudit rules " + near
 			}

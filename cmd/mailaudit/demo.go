@@ -194,6 +194,7 @@ func (d *demo) command(ctx context.Context, w *lab.World, at time.Duration, args
 	env := map[string]string{
 		"MAILAUDIT_RESOLVER":  strings.Join(resolvers, ","),
 		"MAILAUDIT_ALLOW_NET": documentation,
+		"MAILAUDIT_CONTROL":   noControl,
 		"MAILAUDIT_VANTAGE":   "demo",
 	}
 	var out, errs bytes.Buffer

@@ -267,7 +267,7 @@ func TestDemoInterrupted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, after := range []time.Duration{0, 5 * time.Millisecond, 100 * time.Millisecond, 400 * time.Millisecond} {
+	for _, after := range []time.Duration{0, 5 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond} {
 		for _, dir := range []string{"empty", "new"} {
 			inWorld(t, plainWorld, func(t *testing.T, w *lab.World) {
 				ctx, cancel := context.WithCancelCause(context.Background())

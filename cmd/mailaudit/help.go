@@ -13,7 +13,7 @@ import (
 
 // Help starts with examples: they are what most people came for.
 
-// helpHead and helpFoot surround the list of commands.
+// helpHead stands above the list of commands.
 const helpHead = `usage: mailaudit COMMAND [FLAGS] [ARGUMENTS]
 
 mailaudit tells whether mail for a domain arrives and travels encrypted, what
@@ -28,29 +28,23 @@ Examples:
 Commands:
 `
 
-const helpFoot = `
-mailaudit COMMAND --help tells more.
-
-Exit codes:
-  0  audited; no fail at or above --fail-on (default high)
-  1  there is such a fail
-  2  the command line is wrong, or a domain is
-  3  nothing could be audited, or something is unknown with --on-unknown fail
-  4  the history or an output is unusable, or mailaudit has a bug
-  130, 143  stopped by SIGINT, by SIGTERM
-
-Environment:
-  MAILAUDIT_<FLAG>  stands in for a flag: MAILAUDIT_RESOLVER for --resolver.
-                    Values of repeatable flags are separated by commas.
-  NO_COLOR          no colour unless --color always
-  XDG_DATA_HOME     where the history is, unless --db says
-  SSL_CERT_FILE     the trusted roots
-`
+// helpFoot is what stands below the list of commands.
+func helpFoot() string {
+	var b strings.Builder
+	b.WriteString("\nmailaudit COMMAND --help tells more, and so does mailaudit help TOPIC:\n")
+	for _, t := range topics() {
+		fmt.Fprintf(&b, "  %-12s %s\n", t.name, t.what)
+	}
+	return b.String() + "\n" + exitList()
+}
 
 // helpOf is the help that a command line asks for.
 func helpOf(app *cli.App, l line) string {
-	if l.command == nil {
-		return helpHead + commandList(app.Commands) + helpFoot
+	switch {
+	case l.topic != "":
+		return topicHelp(app, l.topic)
+	case l.command == nil:
+		return helpHead + commandList(app.Commands) + helpFoot()
 	}
 	return helpText(l.path, l.command)
 }
@@ -58,13 +52,14 @@ func helpOf(app *cli.App, l line) string {
 func commandList(commands []*cli.Command) string {
 	var b strings.Builder
 	for _, c := range commands {
-		fmt.Fprintf(&b, "  %-10s %s\n", c.Name, c.Usage)
+		fmt.Fprintf(&b, "  %-11s %s\n", c.Name, c.Usage)
 	}
 	return b.String()
 }
 
-// helpText is the help of one command: what it does, examples, flags in two
-// columns of together 80, and where the rest is told. path has a blank behind.
+// helpText is the help of one command: what it does, examples, what else is to
+// be said (its UsageText), flags in two columns of together 80, and where the
+// rest is told. path has a blank behind.
 func helpText(path string, c *cli.Command) string {
 	var b strings.Builder
 	what := "COMMAND"
@@ -75,6 +70,9 @@ func helpText(path string, c *cli.Command) string {
 	for line := range strings.SplitSeq(c.Description, "\n") {
 		fmt.Fprintf(&b, "  %s\n", line)
 	}
+	if c.UsageText != "" {
+		b.WriteString("\n" + c.UsageText + "\n")
+	}
 	if len(c.Subcommands) > 0 {
 		b.WriteString("\nCommands:\n" + commandList(c.Subcommands))
 	}
@@ -84,7 +82,7 @@ func helpText(path string, c *cli.Command) string {
 			b.WriteString(flagText(f))
 		}
 	}
-	b.WriteString("\nExit codes and environment: mailaudit --help\n")
+	b.WriteString("\nSee also: mailaudit help " + strings.Join(topicNames(), ", ") + "\n")
 	return b.String()
 }
 
@@ -110,7 +108,7 @@ func flagText(f cli.Flag) string {
 		if s, isString := f.(*cli.StringFlag); isString && s.Value != "" {
 			usage += " (default " + s.Value + ")"
 		}
-		if n, isNumber := f.(*cli.IntFlag); isNumber {
+		if n, isNumber := f.(*cli.IntFlag); isNumber && n.Value != 0 {
 			usage += fmt.Sprintf(" (default %d)", n.Value)
 		}
 		if t, isTime := f.(*cli.DurationFlag); isTime {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -86,10 +87,21 @@ type jsonInfo struct {
 	Vantage  string                 `json:"vantage"`
 	Started  string                 `json:"started"`
 	Tag      string                 `json:"tag,omitempty"`
+	Note     string                 `json:"note,omitempty"`
 	Changed  bool                   `json:"changed"`
 	Fails    map[audit.Severity]int `json:"fails"`
 	Unknown  int                    `json:"unknown"`
 	Coverage int                    `json:"coverage"`
+	Score    *audit.Score           `json:"score,omitempty"` // absent when it has not finished
+}
+
+// domainScore is the score of a run, unless it is about one server: that is no
+// grade of a domain.
+func domainScore(i store.Info) audit.Score {
+	if i.Kind == audit.KindSMTP {
+		return audit.Score{}
+	}
+	return i.Score
 }
 
 func (p *program) runs(c *cli.Context) error {
@@ -130,8 +142,8 @@ func (p *program) runs(c *cli.Context) error {
 	var lines []report.RunLine
 	for _, i := range infos {
 		lines = append(lines, report.RunLine{
-			ID: i.ID, State: i.State, Target: i.Target, Vantage: i.Vantage, Started: i.Started, Tag: i.Tag,
-			Changed: i.Changed, Fails: i.Fails, Unknown: i.Unknown, Coverage: i.Coverage, Judged: i.Judged,
+			ID: i.ID, State: i.State, Target: i.Target, Vantage: i.Vantage, Started: i.Started, Tag: i.Tag, Note: i.Note,
+			Changed: i.Changed, Fails: i.Fails, Unknown: i.Unknown, Coverage: i.Coverage, Judged: i.Judged, Score: domainScore(i),
 		})
 	}
 	return p.wrote(report.Runs(p.out, lines, color))
@@ -140,11 +152,15 @@ func (p *program) runs(c *cli.Context) error {
 func listJSON(p *program, infos []store.Info) error {
 	out := jsonList{Schema: report.Schema, Runs: []jsonInfo{}}
 	for _, i := range infos {
-		out.Runs = append(out.Runs, jsonInfo{
+		line := jsonInfo{
 			ID: i.ID, UID: i.UID, Kind: i.Kind, State: i.State, Target: i.Target, Vantage: i.Vantage,
-			Started: i.Started.Format("2006-01-02T15:04:05.000Z"), Tag: i.Tag, Changed: i.Changed,
+			Started: i.Started.Format("2006-01-02T15:04:05.000Z"), Tag: i.Tag, Note: i.Note, Changed: i.Changed,
 			Fails: i.Fails, Unknown: i.Unknown, Coverage: i.Coverage,
-		})
+		}
+		if i.Score.Axes != nil {
+			line.Score = &i.Score
+		}
+		out.Runs = append(out.Runs, line)
 	}
 	enc := json.NewEncoder(p.out)
 	enc.SetIndent("", "  ")
@@ -177,18 +193,58 @@ func atMost(c *cli.Context, most int) error {
 	}
 }
 
-// findRun reads RUN or DOMAIN: a number is a run, anything else a domain whose
-// last complete run is meant.
-func findRun(ctx context.Context, db *store.DB, word string) (*audit.Run, error) {
+// readRun reads RUN or DOMAIN: a number is a run, anything else a domain, or a
+// server, whose last complete run is meant.
+func readRun(word string) (int64, string, error) {
 	id, err := strconv.ParseInt(strings.TrimPrefix(word, "#"), 10, 64)
 	if err == nil {
-		return db.Run(ctx, id)
+		return id, "", nil
 	}
 	target, err := readTarget(word)
+	return 0, target, err
+}
+
+// findRun reads RUN or DOMAIN and finds the run in the history.
+func findRun(ctx context.Context, db *store.DB, word string) (*audit.Run, error) {
+	id, target, err := readRun(word)
 	if err != nil {
 		return nil, err
 	}
-	return db.Latest(ctx, target)
+	if target == "" {
+		return db.Run(ctx, id)
+	}
+	run, err := db.Latest(ctx, target)
+	var none *audit.InputError
+	if errors.As(err, &none) {
+		return nil, noComplete(ctx, db, target, none)
+	}
+	return run, err
+}
+
+// noComplete adds to "there is no complete run" what there is instead.
+func noComplete(ctx context.Context, db *store.DB, target string, none *audit.InputError) error {
+	infos, err := db.Runs(ctx, store.Filter{Target: target, Limit: 1})
+	if err != nil {
+		return err
+	}
+	command := "mailaudit audit " + target
+	if strings.Contains(target, ":") {
+		command = "mailaudit smtp " + audit.ShellQuote(target)
+	}
+	if len(infos) == 0 {
+		return &audit.InputError{Problem: none.Problem, Hint: command + " makes one; mailaudit runs lists what there is"}
+	}
+	how := "was interrupted" // killed, or the machine went down
+	switch infos[0].State {
+	case audit.Running:
+		how = "is still going on"
+	case audit.Aborted:
+		how = "was stopped before its end"
+	}
+	return &audit.InputError{
+		Problem: fmt.Sprintf("%s; run %d, the newest, %s", none.Problem, infos[0].ID, how),
+		Hint:    fmt.Sprintf("mailaudit show %d shows what there is of it; %s makes another", infos[0].ID, command),
+	}
 }
 
 // readTarget reads what a run may be about: a domain, a server with its port,

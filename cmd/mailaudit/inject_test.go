@@ -253,7 +253,13 @@ func injectServer(t *testing.T, in injection, addr netip.AddrPort, connections i
 	}
 	good := server.Scripts[0]
 	for _, f := range connectFailures() {
-		in.try(t, f.name, addr, good, f.broken(good, 0), connections, true)
+		// Silence that is met every time is a fault of the server, where another
+		// one shows that it is not ours (smtp.unreachable).
+		silence := f.steps[0].Op != lab.NoRoute
+		in.try(t, f.name, addr, good, f.broken(good, 0), connections, !silence)
+		if silence {
+			in.silent(t, f.name+", always", addr, numbered(f.broken(good, 0), 1))
+		}
 	}
 	for at, step := range good.Steps {
 		if step.Op != lab.Say && step.Op != lab.StartTLS {
@@ -273,20 +279,43 @@ func injectServer(t *testing.T, in injection, addr netip.AddrPort, connections i
 
 // try breaks one connection after the other, and then all of them, which must
 // leave something unknown; not when nothing of that kind lasts. Where a run
-// makes two connections, it needs both: one of them alone proves no fault.
+// makes two connections, it needs both: one of them alone proves no fault. The
+// last one of a server with TLS is for its old versions and a thing by itself.
 func (in injection) try(t *testing.T, what string, addr netip.AddrPort, good, bad lab.Script, connections int, lasting bool) {
 	t.Helper()
+	main := connections
+	if slices.ContainsFunc(good.Steps, func(s lab.Step) bool { return s.Op == lab.StartTLS }) {
+		main--
+	}
 	for n := 1; n <= connections; n++ {
 		var scripts []lab.Script
 		if n > 1 {
 			scripts = append(scripts, numbered(good, 1))
 		}
 		scripts = append(scripts, numbered(bad, n), numbered(good, n+1))
-		in.run(t, fmt.Sprintf("%s, connection %d", what, n), addr, scripts, lasting && connections > 1)
+		in.run(t, fmt.Sprintf("%s, connection %d", what, n), addr, scripts, lasting && main > 1)
 	}
 	if lasting {
 		in.run(t, what+", always", addr, []lab.Script{numbered(bad, 1)}, true)
 	}
+}
+
+// silent makes a server silent for good. That may turn one verdict about it, and
+// no other.
+func (in injection) silent(t *testing.T, what string, addr netip.AddrPort, bad lab.Script) {
+	t.Helper()
+	after, _ := auditOnce(t, in.file, in.text, in.keys, func(w *lab.World) error {
+		return w.Change(lab.Change{Server: &lab.Server{Addr: addr, Scripts: []lab.Script{bad}}})
+	})
+	before, dead := maps.Clone(in.before), false
+	for key, f := range after {
+		if key.Rule == "smtp.unreachable" && strings.Contains(key.Subject, "["+addr.Addr().String()+"]") && f.Status == audit.Fail {
+			dead = true
+			delete(before, key)
+			delete(after, key)
+		}
+	}
+	checkInjection(t, what, before, after, !dead)
 }
 
 func numbered(s lab.Script, n int) lab.Script {

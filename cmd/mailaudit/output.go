@@ -1,9 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -26,31 +27,9 @@ type output struct {
 // outputFile is one -o flag.
 type outputFile struct{ format, path string }
 
-// formats are those of lists; a run can be shown in more of them.
-func formats() []string { return []string{"text", "json"} }
-
-func runFormats() []string { return []string{"text", "json", "jsonl", "md", "html"} }
-
-// formatOf is the format that the name of a file speaks of, or otherwise.
-func formatOf(path, otherwise string) string {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".json":
-		return "json"
-	case ".jsonl", ".ndjson":
-		return "jsonl"
-	case ".txt":
-		return "text"
-	case ".md", ".markdown":
-		return "md"
-	case ".html", ".htm":
-		return "html"
-	}
-	return otherwise
-}
-
 func (p *program) readOutput(c *cli.Context) (output, error) {
 	o := output{format: c.String("format"), verbose: c.Bool("verbose"), client: c.String("client")}
-	if c.String("db") != p.env("MAILAUDIT_DB") {
+	if c.String("db") != p.env(envName("db")) {
 		o.db = c.String("db")
 	}
 	err := oneOf("format", o.format, runFormats()...)
@@ -66,9 +45,8 @@ func (p *program) readOutput(c *cli.Context) (output, error) {
 		if named {
 			f = outputFile{format, path}
 		}
-		err := oneOf("output", f.format, runFormats()...)
-		if err != nil {
-			return o, err
+		if named && !slices.Contains(runFormats(), format) {
+			return o, unknownOutput(word, format, path, formatOf(word, o.format))
 		}
 		if f.path == "" {
 			return o, &flagError{[]string{"output"}, &audit.InputError{Problem: "--output names no file", Hint: "for example: -o json=run.json"}}
@@ -83,6 +61,17 @@ func (p *program) readOutput(c *cli.Context) (output, error) {
 	return o, err
 }
 
+// unknownOutput refuses "-o what=path", which means a format, or a file that
+// has "=" in its name.
+func unknownOutput(word, what, path, format string) error {
+	near := nearest(what, runFormats())
+	if near != "" {
+		return badValue("output", what, "did you mean: -o "+near+"="+audit.ShellQuote(clip(path)))
+	}
+	return badValue("output", what, fmt.Sprintf("before = stands one of: %s; a file with = in its name is written as -o %s=%s",
+		strings.Join(runFormats(), ", "), format, audit.ShellQuote(clip(word))))
+}
+
 // spareHistory refuses to write a report over the history.
 func (p *program) spareHistory(c *cli.Context, files []outputFile) error {
 	db, err := p.dbPath(c)
@@ -94,7 +83,7 @@ func (p *program) spareHistory(c *cli.Context, files []outputFile) error {
 		if err != nil {
 			continue // a file that does not exist is nobody's history
 		}
-		for _, suffix := range []string{"", "-wal", "-shm"} {
+		for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
 			own, err := os.Stat(db + suffix)
 			if err == nil && os.SameFile(target, own) {
 				return &flagError{[]string{"output"}, &audit.InputError{Problem: f.path + " is the history: a report would destroy it", Hint: "write the report to another file"}}

@@ -40,8 +40,9 @@ func TestFullStandardOutput(t *testing.T) {
 			"audit example.org", "audit example.org -f json", "audit example.org --dry-run", "audit example.org --no-save",
 			"runs", "runs -f json", "show 1", "show 1 -f json", "diff", "diff -f json", "explain mx.implicit", "rules", "rules -f json",
 			"db path", "db check", "version", "--version", "", "help", "audit --help", "help db check",
+			"help formats", "completion bash", "completion zsh", "completion fish", "note 1 text", "note 1", "db backup BACKUP", "db prune --keep-last 1 --dry-run", "db prune --keep-last 1", "db migrate",
 		} {
-			got := attempt{args: strings.Fields(args), db: db, out: full}.in(w)
+			got := attempt{args: strings.Fields(strings.ReplaceAll(args, "BACKUP", db+".copy")), db: db, out: full}.in(w)
 			if got.code != exitBroken || got.err != "mailaudit: cannot write standard output: no space left on device\n" {
 				t.Errorf("%s: exit %d, stderr %q", args, got.code, got.err)
 			}
@@ -524,21 +525,21 @@ func TestQuiet(t *testing.T) {
 }
 
 // Ensure each combination of --only, --skip and --passive asks what it needs
-// and nothing else.
+// and nothing else: the second connection is for old versions of TLS.
 func TestScope(t *testing.T) {
 	for _, c := range []struct {
 		args        string
 		ptr         bool
 		connections int
 	}{
-		{"", true, 1},
+		{"", true, 2},
 		{"--only mx", false, 0},
 		{"--only rdns", true, 0},
 		{"--only smtp", false, 1},
-		{"--only tls", false, 1},
+		{"--only tls", false, 2},
 		{"--only mx,tls --skip tls", false, 0},
-		{"--skip rdns", false, 1},
-		{"--skip smtp", true, 1},
+		{"--skip rdns", false, 2},
+		{"--skip smtp", true, 2},
 		{"--skip smtp,tls", true, 0},
 		{"--passive", true, 0},
 		{"--passive --only mx,smtp", false, 0},
@@ -587,9 +588,11 @@ dark.example.org. !servfail
 		want []string
 	}{
 		{"example.org", exitOK, []string{`mx1\.example\.org\[192\.0\.2\.25\]:25: one connection`, `mx1\.example\.org\[2001:db8::25\]:25: one connection`,
-			`mx2\.example\.org\[10\.0\.0\.25\]:25: would not be contacted: private`, `dig A mx3\.example\.org: `, `nothing was connected to now\n$`}},
+			`mx2\.example\.org\[10\.0\.0\.25\]:25: would not be contacted: private`, `dig -t A -q mx3\.example\.org: `, `nothing was connected to now\n`, `\nno control host would be contacted`}},
+		{"example.org --control control.example.net", exitOK, []string{`\nonly if a server does not answer(?s:.*)\n control\.example\.net\n$`}},
 		{"example.org --passive", exitOK, []string{`mx1\.example\.org\[192\.0\.2\.25\]:25: would not be contacted`, `no connections: DNS only`}},
-		{"example.org --only mx,rdns", exitOK, []string{`no connections: DNS only`}},
+		{"example.org --only mx,rdns", exitOK, []string{`no connections: DNS only`, `questions go to the resolvers alone: 192\.0\.2\.53\n no block lists\n`}},
+		{"example.org --passive --only mx,dnsbl", exitOK, []string{`(?s)block lists are asked about every public address: Spamhaus ZEN\s+\(zen\.spamhaus\.org\), SpamCop .*about\s+example\.org: Spamhaus\s+DBL\s+\(dbl\.spamhaus\.org\);`}},
 		{"example.org --only tls", exitOK, []string{`\[192\.0\.2\.25\]:25: one connection`}},
 		{"example.org --allow-private", exitOK, []string{`mx2\.example\.org\[10\.0\.0\.25\]:25: one connection`}},
 		{"example.org --sending-ip 192.0.2.99", exitOK, []string{`one connection`}},

@@ -77,7 +77,7 @@ func noisy(e report.Entry) bool {
 // is the first of any output.
 func (x *presenter) close(line string) error {
 	for _, s := range x.sinks {
-		if s.runs == 0 || s.mute {
+		if s.mute || s.runs == 0 && (line == "" || s.format != "text") {
 			continue // of nothing there is no file
 		}
 		err := s.close(line)
@@ -111,9 +111,12 @@ type page struct {
 // add writes a run. The error is that of standard output: what happens to
 // files is seen to.
 func (s *sink) add(p page) error {
+	e := p.entry
+	if s.x.many && s.format == "text" && e.Run.State != audit.Complete {
+		return nil // whoever stops a batch wants no dozens of reports of little; the last line counts them
+	}
 	s.runs++
 	var b bytes.Buffer // so that a run is written as a whole or not at all
-	e := p.entry
 	var err error
 	switch s.format {
 	case "json":
@@ -200,7 +203,7 @@ func (s *sink) ending(line string) ([]byte, error) {
 		err := s.json.End(&b)
 		return b.Bytes(), err
 	case s.format == "text" && line != "":
-		if !s.x.quiet {
+		if !s.x.quiet && s.runs > 0 {
 			b.WriteString(ruler())
 		}
 		b.WriteString(line + "\n")

@@ -82,7 +82,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 		_, err = io.WriteString(p.out, helpOf(app, l))
 		err = p.wrote(err)
 	default:
-		err = l.blame(app.RunContext(ctx, l.argv))
+		err = l.advise(l.blame(app.RunContext(ctx, l.argv)))
 	}
 	var stopped interrupted
 	if errors.As(context.Cause(ctx), &stopped) {
@@ -146,7 +146,7 @@ func (p *program) app() *cli.App {
 		Action:                    p.version, // without a flag normalize has seen a call for help
 		Commands: []*cli.Command{
 			p.auditCommand(), p.smtpCommand(), p.runsCommand(), p.showCommand(), p.diffCommand(), p.reportCommand(), p.rejudgeCommand(),
-			p.explainCommand(), p.rulesCommand(), p.dbCommand(), p.demoCommand(), p.versionCommand(),
+			p.noteCommand(), p.explainCommand(), p.rulesCommand(), p.dbCommand(), p.demoCommand(), p.completionCommand(), p.versionCommand(),
 		},
 	}
 	prepare(app.Commands)

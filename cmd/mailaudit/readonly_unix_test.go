@@ -39,7 +39,7 @@ func TestReadOnly(t *testing.T) {
 	}
 	w.Rebase(time.Now())
 	path, closed, world, binary := filepath.Join(dir, "history.db"), filepath.Join(dir, "closed.db"), filepath.Join(dir, "world"), filepath.Join(dir, "mailaudit")
-	mustAudit(t, w, path, "example.org")
+	mustAudit(t, w, path, "example.org", "--note", "a remark")
 	mustAudit(t, w, path, "example.org")
 	mustWrite(t, closed, mustRead(t, path))
 	mustWrite(t, world, []byte(plainWorld))
@@ -57,18 +57,25 @@ func TestReadOnly(t *testing.T) {
 		code             int
 		out, err, report string
 	}{
-		{"runs --db DIR/history.db", exitOK, `no faults, changed\n$`, `^$`, "questions 0, connections 0"},
+		{"runs --db DIR/history.db", exitOK, `no faults, changed\n +note: a remark\n`, `^$`, "questions 0, connections 0"},
 		{"show example.org --db DIR/history.db", exitOK, report, `^$`, "questions 0, connections 0"},
 		{"show 1 -f json --db DIR/history.db", exitOK, `^\{`, `^$`, "questions 0, connections 0"},
 		{"diff --db DIR/history.db", exitOK, `nothing changed\n$`, `^$`, "questions 0, connections 0"},
 		{"db check --db DIR/history.db", exitOK, `is sound`, `^$`, "questions 0, connections 0"},
+		{"note 1 --db DIR/history.db", exitOK, `^a remark\n$`, `^$`, "questions 0, connections 0"},
+		{"note 1 other --db DIR/history.db", exitBroken, `^$`, `history\.db or its directory cannot be written\n.*--db FILE\n$`, "questions 0, connections 0"},
+		{"db backup DIR/copy.db --db DIR/history.db", exitBroken, `^$`, `the backup DIR/copy\.db cannot be written: permission denied\n`, "questions 0, connections 0"},
+		{"db prune --keep-last 1 --db DIR/history.db", exitBroken, `^$`, `history\.db or its directory cannot be written\n.*--db FILE\n$`, "questions 0, connections 0"},
+		{"db prune --keep-last 1 --dry-run --db DIR/history.db", exitBroken, `^$`, `history\.db or its directory cannot be written\n`, "questions 0, connections 0"},
+		{"db migrate --db DIR/history.db", exitBroken, `^$`, `history\.db or its directory cannot be written\n`, "questions 0, connections 0"},
+		{"db migrate --db DIR/closed.db", exitBroken, `^$`, `no permission for DIR/closed\.db\n`, "questions 0, connections 0"},
 		{"audit example.org --db DIR/history.db", exitBroken, `^$`, `history\.db or its directory cannot be written\n.*--no-save`, "questions 0, connections 0"},
 		{"audit example.org --db DIR/new.db", exitBroken, `^$`, `new\.db or its directory cannot be written\n.*--no-save`, "questions 0, connections 0"},
 		{"audit example.org --db DIR/sub/new.db", exitBroken, `^$`, `no permission for DIR/sub\n.*--no-save`, "questions 0, connections 0"},
 		{"audit example.org --db DIR/closed.db", exitBroken, `^$`, `cannot be written|no permission`, "questions 0, connections 0"},
 		{"runs --db DIR/closed.db", exitBroken, `^$`, `no permission for DIR/closed\.db\n`, "questions 0, connections 0"},
-		{"audit example.org --no-save", exitOK, report, `^$`, "connections 1"},
-		{"audit example.org --no-save -o DIR/report.json", exitBroken, report, `^mailaudit: cannot write DIR/report\.json: permission denied\n$`, "connections 1"},
+		{"audit example.org --no-save", exitOK, report, `^$`, "connections 2"},
+		{"audit example.org --no-save -o DIR/report.json", exitBroken, report, `^mailaudit: cannot write DIR/report\.json: permission denied\n$`, "connections 2"},
 		{"demo DIR/demo", exitBroken, `^$`, `^mailaudit: cannot write DIR/demo: permission denied\n$`, "questions 0, connections 0"},
 		{"show 1 --db DIR/history.db -o DIR/history.db", exitUsage, `^$`, `^mailaudit: DIR/history\.db is the history: a report would destroy it\n`, "questions 0, connections 0"},
 	} {

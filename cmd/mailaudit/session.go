@@ -121,7 +121,7 @@ func (p *program) open(o auditOptions, watch *progress) auditor.Session {
 	dialer := dial.New(reach)
 	questions.Dialer = dialer
 	s := &session{
-		p: p, dialer: dialer, shared: collect.NewShared(), events: watch.events,
+		p: p, dialer: dialer, shared: collect.NewShared(), controls: o.controls, events: watch.events,
 		client: resolve.New(questions), again: resolve.New(questions),
 		probers: map[string]*smtp.Prober{},
 	}
@@ -137,6 +137,7 @@ type session struct {
 	dialer        *dial.Dialer
 	client, again *resolve.Client // again is for second looks: it remembers nothing of the first
 	shared        *collect.Shared
+	controls      []collect.Control
 	events        func(audit.Domain) func(collect.Event)
 
 	mu      sync.Mutex              // guards what follows, never held while waiting
@@ -153,8 +154,8 @@ func (s *session) work(req auditor.Request) auditor.Work {
 	return auditor.Work{
 		Config: collect.Config{
 			DNS: client, Lists: checker, BlockLists: lists,
-			Prober: s.prober, Shared: s.shared, Local: s.local, HostName: s.p.hostName,
-			Events: s.events(req.Plan.Domain),
+			Prober: s.prober, Shared: s.shared, Controls: s.controls, Proxied: req.Proxy.IsValid(), Local: s.local, HostName: s.p.hostName,
+			FloorAfter: s.p.pace.spacing, Events: s.events(req.Plan.Domain),
 		},
 		Queries: func() []audit.Query { return append(client.Queries(), again.Queries()...) },
 		Sent:    func() int { return client.Sent() + again.Sent() },
@@ -179,6 +180,7 @@ func (s *session) prober(helo string) collect.Prober {
 }
 
 func (s *session) drain(ctx context.Context) {
+	s.shared.Drain()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.probers {

@@ -82,7 +82,7 @@ func (p *program) smtp(c *cli.Context) error {
 	return p.carryOut(c, o, []auditor.Request{{
 		Plan: collect.Plan{Domain: domain, Scope: o.scope, HELO: o.helo, Named: named},
 		Kind: audit.KindSMTP, Target: serverTarget(named),
-		Vantage: o.vantage, Proxy: o.transport.proxy, Tag: o.tag, Timeout: o.timeout,
+		Vantage: o.vantage, Proxy: o.transport.proxy, Tag: o.tag, Note: o.note, Timeout: o.timeout,
 	}})
 }
 

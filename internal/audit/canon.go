@@ -33,16 +33,29 @@ func (f *Facts) Canonical() {
 	f.canonicalMailAuth()
 	sortSRV(&f.Submission.STARTTLS)
 	sortSRV(&f.Submission.TLS)
+	f.canonicalEgress()
+	f.canonicalNames()
 	slices.SortFunc(f.SMTP, compareEndpoints)
 	for i := range f.SMTP {
-		e := &f.SMTP[i]
-		sortKeywords(e.Hello.Value.Keywords)
-		sortKeywords(e.Helo.Value.Keywords)
-		sortKeywords(e.HelloTLS.Value.Keywords)
-		for j := range e.TLS.Value.Chain {
-			slices.Sort(e.TLS.Value.Chain[j].Names)
-			slices.Sort(e.TLS.Value.Chain[j].Services)
-		}
+		f.SMTP[i].canonical()
+	}
+}
+
+// canonical sorts copies: runs of a batch share what one of them saw of a
+// server, and bring it into order at the same time.
+func (e *Endpoint) canonical() {
+	for _, h := range []*Hello{&e.Hello.Value, &e.Helo.Value, &e.HelloTLS.Value} {
+		h.Keywords = slices.Clone(h.Keywords)
+		sortKeywords(h.Keywords)
+	}
+	e.Replies.Value.Mixed = slices.Clone(e.Replies.Value.Mixed)
+	slices.Sort(e.Replies.Value.Mixed)
+	e.TLS.Value.Chain = slices.Clone(e.TLS.Value.Chain)
+	for i := range e.TLS.Value.Chain {
+		c := &e.TLS.Value.Chain[i]
+		c.Names, c.Services = slices.Clone(c.Names), slices.Clone(c.Services)
+		slices.Sort(c.Names)
+		slices.Sort(c.Services)
 	}
 }
 
@@ -87,7 +100,7 @@ func sortKeywords(ks []Keyword) {
 // Part is one area of the facts in its stored form. The store keeps each
 // distinct part once.
 type Part struct {
-	Name string // "mx", "hosts", "spf", "dkim", "dmarc", "rdns", "lists", "listings", "smtp", "submission"
+	Name string // "mx", "hosts", "spf", "dkim", "dmarc", "rdns", "lists", "listings", "smtp", "submission", "egress", "names"
 	JSON []byte
 }
 
@@ -111,7 +124,7 @@ func (f *Facts) slots() []slot {
 	return []slot{
 		slotOf("mx", &f.MX), slotOf("hosts", &f.Hosts), slotOf("spf", &f.SPF), slotOf("dkim", &f.DKIM), slotOf("dmarc", &f.DMARC),
 		slotOf("rdns", &f.RDNS), slotOf("lists", &f.Lists), slotOf("listings", &f.Listings), slotOf("smtp", &f.SMTP),
-		slotOf("submission", &f.Submission),
+		slotOf("submission", &f.Submission), slotOf("egress", &f.Egress), slotOf("names", &f.Names),
 	}
 }
 

@@ -147,6 +147,7 @@ func endpointFacets(e Endpoint) []facet {
 	out = appendKnown(out, e.Hello, at(AreaSMTP, "extensions"), keywords)
 	out = appendKnown(out, e.HelloTLS, at(AreaSMTP, "extensions inside TLS"), keywords)
 	out = appendKnown(out, e.TLS, at(AreaTLS, "TLS version"), func(t TLS) []string { return []string{t.Version} })
+	out = appendKnown(out, e.OldTLS, at(AreaTLS, "old TLS versions"), func(t OldTLS) []string { return []string{t.Version} })
 	return appendKnown(out, e.TLS, at(AreaTLS, "certificate"), func(t TLS) []string {
 		if len(t.Chain) == 0 {
 			return nil

@@ -166,10 +166,12 @@ type Delta struct {
 	Base         *RunRef `json:"base,omitempty"`
 	OtherVantage bool    `json:"other_vantage,omitempty"`
 	// OtherRules: the base was judged by another version of the catalogue.
-	OtherRules bool         `json:"other_rules,omitempty"`
-	Areas      []Area       `json:"areas,omitempty"` // looked at by both runs
-	Changes    []Change     `json:"changes"`
-	Facts      []FactChange `json:"facts"`
+	OtherRules bool   `json:"other_rules,omitempty"`
+	Areas      []Area `json:"areas,omitempty"` // looked at by both runs
+	// Score is that of the base; nil when it has no grades.
+	Score   *Score       `json:"score,omitempty"`
+	Changes []Change     `json:"changes"`
+	Facts   []FactChange `json:"facts"`
 }
 
 // Quiet reports whether nothing changed that anybody should be told: fails
@@ -196,6 +198,9 @@ func Compare(prior Prior, now *Run, cat Catalogue) *Delta {
 	}
 	ref := prior.Base.Ref()
 	d.Base, d.OtherVantage = &ref, prior.OtherVantage
+	if prior.Base.Score.Rubric > 0 {
+		d.Score = &prior.Base.Score
+	}
 	d.OtherRules = prior.Base.Tool.Catalogue != now.Tool.Catalogue
 	old, cur := prior.Base.Snapshot.Scope, now.Snapshot.Scope
 	for _, a := range Areas() {

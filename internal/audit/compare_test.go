@@ -326,3 +326,17 @@ func TestCompareMoreThanIsKept(t *testing.T) {
 		}
 	}
 }
+
+// A delta holds the score of its base, where that was graded.
+func TestCompareScore(t *testing.T) {
+	points := 78
+	base := &Run{Score: Score{Rubric: 1, Points: &points, Grade: GradeB}}
+	d := Compare(Prior{Base: base}, &Run{}, Catalogue{})
+	if d.Score == nil || d.Score.Grade != GradeB || *d.Score.Points != 78 {
+		t.Errorf("score %+v", d.Score)
+	}
+	base.Score = Score{Coverage: 100}
+	if d = Compare(Prior{Base: base}, &Run{}, Catalogue{}); d.Score != nil {
+		t.Errorf("a base without grades has %+v", d.Score)
+	}
+}

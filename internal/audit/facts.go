@@ -25,6 +25,9 @@ type Facts struct {
 	SMTP     []Endpoint  `json:"smtp,omitempty"`     // by host, address, port
 	// Submission are the records that name submission servers.
 	Submission Submission `json:"submission,omitzero"`
+	Egress     []Egress   `json:"egress,omitempty"` // by family, port
+	// Names are where the names lead that servers give for themselves, by name.
+	Names []ServerName `json:"names,omitempty"`
 }
 
 // Snapshot is everything that rules may look at.
@@ -149,6 +152,24 @@ type Endpoint struct {
 	TLS Obs[TLS] `json:"tls,omitzero"`
 	// HelloTLS is the reply to EHLO inside TLS.
 	HelloTLS Obs[Hello] `json:"hello_tls,omitzero"`
+	// Replies is how the replies were formed that came, the greeting at least.
+	Replies Obs[Replies] `json:"replies,omitzero"`
+	// Refusal is the reply with which a command was refused. Not tried: none
+	// was, or this run did not note it.
+	Refusal Obs[Refusal] `json:"refusal,omitzero"`
+	// Pace is how quickly commands were replied to.
+	Pace Obs[Pace] `json:"pace,omitzero"`
+	// StartTLSSteady: Seen is "every connection was granted STARTTLS", of two at
+	// least. Absent: one was, and another was offered none, or was declined it.
+	StartTLSSteady Obs[Nothing] `json:"starttls_steady,omitzero"`
+	// LargeHello: Seen is "a ClientHello with post-quantum key shares, which is
+	// larger than a packet, was answered". Absent: two such failed, and a smaller
+	// one between them did not.
+	LargeHello Obs[Nothing] `json:"large_hello,omitzero"`
+	// OldTLS is the handshake of a connection of its own that offers no more
+	// than TLS 1.1. Absent: TLS 1.1 and 1.0 are refused, by the alert for it or
+	// twice in another way.
+	OldTLS Obs[OldTLS] `json:"old_tls,omitzero"`
 }
 
 // Mode is the way a connection is protected.
@@ -175,6 +196,9 @@ type Greeting struct {
 	Name  Raw    `json:"name,omitempty"` // the first word: the server's name for itself
 	Lines []Raw  `json:"lines"`          // the text of each line in stable form, see Stabilizer
 	Delay Bucket `json:"delay"`          // from the connection (or its handshake, in ModeTLS) to the end of the greeting
+	// Twice: a second connection was greeted with the same 5xx. (Of 521 that is
+	// said by the steps behind it.)
+	Twice bool `json:"twice,omitempty"`
 }
 
 // Bucket is a duration made coarse enough not to change by itself.
@@ -207,6 +231,9 @@ type Hello struct {
 	Name     Raw       `json:"name,omitempty"` // the first word of the first line
 	Text     Raw       `json:"text,omitempty"` // the rest of it, in stable form
 	Keywords []Keyword `json:"keywords,omitempty"`
+	// Order is the names of Keywords as the server lists them, which is a habit
+	// of its family. Empty in facts that are older than this field.
+	Order []string `json:"order,omitempty"`
 }
 
 // Keyword is one service extension: an EHLO line, by name.
@@ -240,6 +267,23 @@ type TLS struct {
 	// NameMatch: Seen is "the certificate names the host" by RFC 9525
 	// (subjectAltName only). Absent: it does not.
 	NameMatch Obs[Nothing] `json:"name_match,omitzero"`
+	// Tickets: Seen is "a ticket to resume the session came" (RFC 8446 4.6.1,
+	// RFC 5077) before the reply to EHLO inside TLS. Absent: none did.
+	Tickets Obs[Nothing] `json:"tickets,omitzero"`
+	// MasterSecret: Seen is "the extended master secret is in use" (RFC 7627).
+	// In TLS 1.3 the question has no meaning.
+	MasterSecret Obs[Nothing] `json:"extended_master_secret,omitzero"`
+	// Stapled: Seen is "the server sent an OCSP response along" (RFC 6066 8).
+	Stapled Obs[Nothing] `json:"ocsp_stapled,omitzero"`
+	// SCTs: Seen is "timestamps of public logs came along" (RFC 6962 3.3), in the
+	// certificate or beside it: what public authorities issue has them.
+	SCTs Obs[Nothing] `json:"scts,omitzero"`
+}
+
+// OldTLS is a finished handshake of a version that RFC 8996 deprecates.
+type OldTLS struct {
+	Version string `json:"version"` // "TLS 1.1" or "TLS 1.0"
+	Cipher  string `json:"cipher"`  // IANA name
 }
 
 // Limits of what is kept of a certificate chain; probing strangers, anything
@@ -247,6 +291,7 @@ type TLS struct {
 const (
 	MaxChain = 10 // certificates
 	MaxNames = 20 // subjectAltName entries of one certificate
+	MaxKeyID = 64 // hex digits of the name of a key; RFC 5280 makes them of SHA-1
 )
 
 // Certificate is what matters of an X.509 certificate (RFC 5280). It is our
@@ -265,6 +310,10 @@ type Certificate struct {
 	SHA256    string    `json:"sha256"`                // of the DER, hex
 	SPKI      string    `json:"spki"`                  // SHA-256 of the public key info, hex
 	SelfIssue bool      `json:"self_issued,omitempty"` // issuer equals subject
+	// KeyID and IssuerKeyID are the names of keys (RFC 5280 4.2.1.1, 4.2.1.2) in
+	// hex, at most MaxKeyID digits; empty where there are none.
+	KeyID       string `json:"key_id,omitempty"`
+	IssuerKeyID string `json:"issuer_key_id,omitempty"`
 }
 
 // Enumerated reports whether the run could tell if the subject of a finding

@@ -63,48 +63,6 @@ func WalkNames(domain DNSName) []DNSName {
 	return names
 }
 
-// IsSPF reports whether a TXT record is an SPF record: the version token,
-// then a blank or the end (RFC 7208 section 4.5). "v=spf10" is none.
-func IsSPF(txt Raw) bool {
-	version, _, _ := strings.Cut(string(txt), " ")
-	return strings.EqualFold(version, "v=spf1")
-}
-
-// SPFTerm is a directive or modifier of an SPF record, as written.
-type SPFTerm struct {
-	Qualifier byte   // one of + - ~ ?; '+' where none is written; 0 for modifiers
-	Name      string // lower case: "all", "include", "ip4", "redirect" ...
-	Value     string // behind ":" or "="; for a and mx a dual CIDR length may follow
-	Modifier  bool   // name=value
-}
-
-// SPFTerms splits a record into its terms, by blanks and never by substring
-// (RFC 7208 section 4.6.1). Whether the terms are well-formed is another
-// question.
-func SPFTerms(record Raw) []SPFTerm {
-	var out []SPFTerm
-	for _, word := range strings.Fields(string(record))[1:] {
-		t := SPFTerm{Qualifier: '+'}
-		if strings.IndexByte("+-~?", word[0]) >= 0 {
-			t.Qualifier, word = word[0], word[1:]
-		}
-		end := strings.IndexAny(word, ":=/")
-		if end < 0 {
-			end = len(word)
-		}
-		t.Name = strings.ToLower(word[:end])
-		t.Value = word[end:]
-		if strings.HasPrefix(t.Value, "=") {
-			t.Modifier, t.Qualifier = true, 0
-		}
-		if t.Value != "" && t.Value[0] != '/' {
-			t.Value = t.Value[1:]
-		}
-		out = append(out, t)
-	}
-	return out
-}
-
 // Tag is one tag of a tag list.
 type Tag struct{ Name, Value string }
 

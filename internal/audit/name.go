@@ -232,9 +232,11 @@ func (n DNSName) IsHostname() bool {
 }
 
 // Dig is the command that asks for the records of a type at a name, quoted
-// so that it can be pasted into a shell.
+// so that it can be pasted into a shell. The name stands behind -q: alone, dig
+// would take one like @192.0.2.1, -f or +trace for a server or an option, and
+// one like axfr for a type.
 func Dig(rrtype string, n DNSName) string {
-	return "dig " + rrtype + " " + ShellQuote(n.String())
+	return "dig -t " + rrtype + " -q " + ShellQuote(n.String())
 }
 
 // ShellQuote quotes a word for a POSIX shell when it needs quoting.

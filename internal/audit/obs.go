@@ -24,23 +24,27 @@ const (
 
 // Reasons for Absent.
 const (
-	NoData      Code = "nodata"       // the name exists and has no such record (RFC 2308 2.2)
-	NXDomain    Code = "nxdomain"     // the name does not exist (RFC 8020)
-	ConnRefused Code = "conn-refused" // RST to our SYN, twice
-	NotOffered  Code = "not-offered"  // not in the EHLO reply, twice
-	Declined    Code = "declined"     // the server answered 5xx to the command, twice
-	BrokenOffer Code = "broken"       // it was offered and then failed, twice
-	SelfSigned  Code = "self-signed"  // the server's certificate is its own issuer
-	UnknownRoot Code = "unknown-root" // the chain ends in a root that is not trusted here
-	Incomplete  Code = "incomplete"   // the chain stops before a root: an issuer was not sent
-	Untrusted   Code = "untrusted"    // the chain leads to a root and breaks a rule on the way
-	OtherName   Code = "other-name"   // the certificate names other hosts, or none
-	Revoked     Code = "revoked"      // a DKIM key that was withdrawn (RFC 6376 3.6.1)
+	NoData      Code = "nodata"          // the name exists and has no such record (RFC 2308 2.2)
+	NXDomain    Code = "nxdomain"        // the name does not exist (RFC 8020)
+	ConnRefused Code = "conn-refused"    // RST to our SYN, twice
+	NotOffered  Code = "not-offered"     // not in the EHLO reply, twice
+	Declined    Code = "declined"        // the server answered 5xx to the command, twice
+	BrokenOffer Code = "broken"          // it was offered and then failed, twice
+	OldRefused  Code = "version-refused" // TLS 1.1 and 1.0: by the alert for it, or cut off twice
+	Varies      Code = "varies"          // some connections are offered it, others are not
+	SelfSigned  Code = "self-signed"     // the server's certificate is its own issuer
+	UnknownRoot Code = "unknown-root"    // the chain ends in a root that is not trusted here
+	Incomplete  Code = "incomplete"      // the chain stops before a root: an issuer was not sent
+	Untrusted   Code = "untrusted"       // the chain leads to a root and breaks a rule on the way
+	OtherName   Code = "other-name"      // the certificate names other hosts, or none
+	Revoked     Code = "revoked"         // a DKIM key that was withdrawn (RFC 6376 3.6.1)
 )
 
 // Reasons for Unknown.
 const (
 	Timeout      Code = "timeout"          // no answer in time
+	NoAnswer     Code = "no-answer"        // two connections came to nothing: silence, or a router that says "unreachable"
+	NoGreeting   Code = "no-greeting"      // connected, and not a word came in time
 	ServFail     Code = "servfail"         // RCODE 2
 	DNSRefused   Code = "refused"          // RCODE 5: the server does not want to answer us
 	FormErr      Code = "formerr"          // RCODE 1, also without EDNS
@@ -54,6 +58,8 @@ const (
 	Reset        Code = "reset"            // RST in the middle of the conversation
 	Closed       Code = "closed"           // FIN in the middle of the conversation
 	NotSMTP      Code = "not-smtp"         // something answered that does not speak SMTP
+	TLSOnly      Code = "tls-only"         // clear text met a port that is TLS from the first byte
+	ClearText    Code = "clear-text"       // TLS from the first byte met a server that greets in clear
 	Oversized    Code = "oversized"        // more than we read from a stranger
 	OutOfStep    Code = "out-of-step"      // replies that belong to no command
 	TempFail     Code = "temporary"        // a 4xx reply
@@ -64,6 +70,7 @@ const (
 	Budget       Code = "budget"           // our own limit of connections or questions is used up
 	ProxyFailed  Code = "proxy"            // our proxy did not let us through
 	EgressBlock  Code = "egress-blocked"   // our own network does not let us out
+	Intercepted  Code = "intercepted"      // something between us and the servers answers in their place, or rewrites what they say
 	Deadline     Code = "deadline"         // the time of this audit ran out
 	Interrupted  Code = "interrupted"      // the user stopped the run
 	Bug          Code = "bug"              // a rule or collector failed; always our fault
@@ -74,6 +81,22 @@ const (
 	TLSStall     Code = "tls-stall"        // the handshake did not finish in time
 	TLSProtocol  Code = "tls-protocol"     // the handshake ended in an alert or in garbage
 	CertParse    Code = "certificate-form" // the certificate cannot be parsed here
+
+	// What a 4xx or 5xx reply says of its cause, where it says so (rules.Classifier).
+	Busy            Code = "busy"            // the server has no room at the moment: about them, and temporary
+	RateLimited     Code = "rate-limited"    // we connect too often, or too many at a time
+	Greylisted      Code = "greylisted"      // strangers are put off for some minutes
+	Reputation      Code = "reputation"      // our address is on a block list, or has no good name
+	OurNetwork      Code = "our-network"     // the network that we come from is refused: dynamic, or of a country
+	NeedsAllowList  Code = "allow-list"      // only addresses on their list are let in
+	OurReverse      Code = "our-reverse-dns" // the reverse DNS of our address is missing, or does not lead back
+	OurHELO         Code = "our-helo"        // the name that we give in EHLO is not liked
+	PolicyRefusal   Code = "policy"          // some rule of theirs, without more words
+	NeedsTLS        Code = "tls-required"    // nothing is said to us in clear
+	Unauthenticated Code = "unauthenticated" // SPF, DKIM or DMARC of a message does not pass
+	ContentRefused  Code = "content"         // a message looks like spam
+	NoSuchUser      Code = "no-such-user"    // a recipient is not known there
+	ListMisread     Code = "list-misread"    // the server takes an error of its block list for a listing: about them
 
 	ListError     Code = "list-error"     // the block list answers with an error code: it does not serve us
 	ListUnhealthy Code = "list-unhealthy" // the block list fails its own test (also why BlockList.Health is Absent)
@@ -95,7 +118,7 @@ type Obs[T any] struct {
 	State State  `json:"state,omitempty"`
 	Value T      `json:"value,omitzero"`
 	Why   Reason `json:"why,omitzero"`
-	// Via is the question, replayable by hand: "dig TXT _dmarc.example.org".
+	// Via is the question, replayable by hand: "dig -t TXT -q _dmarc.example.org".
 	// Empty when there is no one command that asks it.
 	Via string `json:"via,omitempty"`
 }

@@ -79,13 +79,17 @@ type Finding struct {
 	Rule     RuleID   `json:"rule"`
 	Subject  string   `json:"subject"`
 	Status   Status   `json:"status"`
-	Severity Severity `json:"severity"` // of a fail; for other statuses the one a fail would have
+	Severity Severity `json:"severity"` // of a fail; for other statuses the worst that a fail could have
 	Detail   string   `json:"detail,omitempty"`
 	// Cause is why an unknown is unknown, or empty.
 	Cause    Code     `json:"cause,omitempty"`
 	Evidence []string `json:"evidence,omitempty"` // what was asked and what came back, a line each
 	Fix      Fix      `json:"fix,omitzero"`
 }
+
+// OurSide reports whether the finding is about the network that mailaudit runs
+// in and not about the domain: such findings never count (see AreaVantage).
+func (f Finding) OurSide() bool { return f.Rule.Area() == AreaVantage }
 
 // Key is the identity of a finding across runs.
 type Key struct {
@@ -176,22 +180,4 @@ type RunRef struct {
 // Ref is the short form of the run.
 func (r *Run) Ref() RunRef {
 	return RunRef{r.ID, r.UID, r.Started, r.Snapshot.Vantage.Name}
-}
-
-// Score counts what was judged. Grades come with the published rubric; until
-// then only coverage is told, which no rubric can change.
-type Score struct {
-	// Coverage is the share of what counts that was seen, in percent.
-	Coverage int                `json:"coverage"`
-	Axes     map[Axis]AxisScore `json:"axes"`
-}
-
-// AxisScore is the count of one axis. Rules of severity info never count.
-type AxisScore struct {
-	Pass     int `json:"pass"`
-	Fail     int `json:"fail"`
-	Unknown  int `json:"unknown"`
-	Coverage int `json:"coverage"` // percent; 100 when nothing counts
-	// Provisional: a rule of high severity or worse is unknown.
-	Provisional bool `json:"provisional,omitempty"`
 }

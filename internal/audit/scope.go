@@ -24,7 +24,14 @@ const (
 	AreaAUTH  Area = "auth"
 )
 
-// Areas lists every area in report order.
+// AreaVantage is our own side: the network that mailaudit runs in. Nobody
+// chooses it: it is looked at wherever mail servers are, because what is seen of
+// them is worth as much as the way to them. It judges no domain, so it is no
+// member of [Areas]: its findings never count, gate nothing, and are compared
+// with no other run's. They only suspend what cannot be known.
+const AreaVantage Area = "vantage"
+
+// Areas lists every area that can be asked for, in report order.
 func Areas() []Area {
 	return []Area{AreaMX, AreaSPF, AreaDKIM, AreaDMARC, AreaRDNS, AreaHELO, AreaDNSBL, AreaSMTP, AreaTLS, AreaAUTH}
 }
@@ -60,25 +67,21 @@ type Scope struct {
 }
 
 // Has reports whether the area was looked at.
-func (s Scope) Has(a Area) bool { return slices.Contains(s.Areas, a) }
+func (s Scope) Has(a Area) bool {
+	if a == AreaVantage {
+		return s.Connects()
+	}
+	return slices.Contains(s.Areas, a)
+}
 
 // Connects reports whether the run connects to mail servers.
 func (s Scope) Connects() bool {
 	return !s.Passive && slices.ContainsFunc(s.Areas, Area.Connects)
 }
 
-// Family is an IP version.
-type Family string
-
-// The families.
-const (
-	IPv4 Family = "ipv4"
-	IPv6 Family = "ipv6"
-)
-
 // Reaches reports whether addresses of this family are connected to.
 func (s Scope) Reaches(addr netip.Addr) bool {
-	return s.Family == "" || (s.Family == IPv4) == addr.Unmap().Is4()
+	return s.Family == "" || s.Family == FamilyOf(addr)
 }
 
 // Special is [Special] with the ranges that the user opened taken out.
@@ -114,7 +117,16 @@ type Past struct {
 	// MXHosts are the mail hosts that earlier runs saw, at most PastHosts of
 	// them, sorted.
 	MXHosts []DNSName `json:"mx_hosts,omitempty"`
+	// Busy are the endpoints that had no room for us, and have not been seen
+	// with room since, by endpoint; at most PastHosts of them.
+	Busy []BusySpell `json:"busy,omitempty"`
 }
 
-// PastHosts bounds Past.MXHosts.
+// BusySpell is a time in which a server had no room for us.
+type BusySpell struct {
+	Endpoint string    `json:"endpoint"` // its subject
+	Since    time.Time `json:"since"`    // start of the first run that saw it so
+}
+
+// PastHosts bounds Past.MXHosts and Past.Busy.
 const PastHosts = 50

@@ -60,6 +60,9 @@ type Try struct {
 type Session struct {
 	Endpoint string `json:"endpoint"` // the subject
 	N        int    `json:"n"`        // 1 for the first connection to this endpoint
+	// Purpose is empty for the dialogue that the facts follow, and a second look
+	// at it. Else it says what the connection was for.
+	Purpose Purpose `json:"purpose,omitempty"`
 	// Attempted is false when we ourselves kept the connection from being tried.
 	Attempted bool      `json:"attempted,omitempty"`
 	Started   time.Time `json:"started"`
@@ -77,6 +80,14 @@ type Session struct {
 	TLS      time.Duration `json:"tls_ns,omitempty"`
 	EHLOTLS  time.Duration `json:"ehlo_tls_ns,omitempty"`
 }
+
+// Purpose is what a connection beside the main dialogue was for.
+type Purpose string
+
+// The purposes.
+const (
+	PurposeOldTLS Purpose = "old-tls" // a handshake that offers no more than TLS 1.1
+)
 
 // Line is one line of a transcript.
 type Line struct {

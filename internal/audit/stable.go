@@ -12,6 +12,7 @@ import (
 // is replaced by a word in angle brackets; the raw text is in the transcript.
 type Stabilizer struct {
 	date, clock, id *regexp.Regexp
+	refused         refusalPatterns
 	ours            []string
 }
 
@@ -33,6 +34,8 @@ func NewStabilizer(ours ...netip.Addr) *Stabilizer {
 			`(?:\s*(?:[AP]M|[+-]\d{2}:?\d{2}|Z|UTC|GMT|[A-Z]{3,4})\b)*(?:\s*\([A-Z]{2,5}\))?`),
 		clock: regexp.MustCompile(`\b\d{1,2}:\d\d:\d\d(?:\.\d+)?\b`),
 		id:    regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9_.:=-]*[A-Za-z0-9]`),
+
+		refused: newRefusalPatterns(),
 	}
 	return s.With(ours...)
 }

@@ -28,6 +28,7 @@ type Request struct {
 	Vantage string         // --vantage
 	Proxy   netip.AddrPort // --proxy; invalid: none
 	Tag     string         // --tag
+	Note    string         // --note; store.CheckNote says which can be
 	Timeout time.Duration  // for all observations; 0: DefaultTimeout
 }
 
@@ -103,7 +104,7 @@ func (a *Auditor) audit(ctx context.Context, session Session, req Request) (Resu
 	}
 	run.Sidecar = sidecar(work, got)
 	run.Findings = rules.Evaluate(&run.Snapshot)
-	run.Score = rules.Score(run.Findings)
+	run.Score = rules.Score(run.Kind, run.Snapshot.Scope, run.Findings)
 	run.State = audit.Complete
 	delta := &audit.Delta{Changes: []audit.Change{}, Facts: []audit.FactChange{}}
 	if ctx.Err() != nil {
@@ -133,7 +134,7 @@ func (a *Auditor) begin(ctx context.Context, req Request, started time.Time) (*a
 	}
 	run := &audit.Run{
 		UID: id.String(), Kind: cmp.Or(req.Kind, audit.KindAudit), State: audit.Running,
-		Target: cmp.Or(req.Target, req.Plan.Domain.String()), Tag: req.Tag,
+		Target: cmp.Or(req.Target, req.Plan.Domain.String()), Tag: req.Tag, Note: req.Note,
 		Started: started, Tool: audit.Tool{Version: a.Version, Catalogue: rules.Version},
 		Snapshot: audit.Snapshot{
 			Domain: req.Plan.Domain, At: started, Scope: req.Plan.Scope, Vantage: audit.Vantage{Name: req.Vantage},
@@ -150,6 +151,7 @@ func (a *Auditor) begin(ctx context.Context, req Request, started time.Time) (*a
 	if err != nil {
 		return nil, audit.Prior{}, fmt.Errorf("read the history: %w", err)
 	}
+	run.Snapshot.Past.Busy = busyBefore(prior)
 	err = a.Store.Begin(ctx, run)
 	if err != nil {
 		return nil, audit.Prior{}, fmt.Errorf("begin the run: %w", err)
@@ -174,6 +176,19 @@ func (a *Auditor) stored(ctx context.Context, run *audit.Run) (Result, audit.Pri
 		return Result{}, audit.Prior{}, fmt.Errorf("read the history: %w", err)
 	}
 	out.Delta, out.History = audit.Compare(prior, run, rules.Info()), history(prior, run)
+	// The run before may have been pruned. Since when a verdict holds stays with
+	// the run itself.
+	own, err := a.Store.PriorOf(ctx, run.ID)
+	if err != nil {
+		return Result{}, audit.Prior{}, fmt.Errorf("read the history: %w", err)
+	}
+	for key, v := range out.History {
+		known := own.Verdicts[key]
+		if known.Status == v.Status && known.Since.Before(v.Since) {
+			v.Since = known.Since
+			out.History[key] = v
+		}
+	}
 	return out, prior, nil
 }
 
@@ -214,7 +229,7 @@ func Rejudge(run *audit.Run, version string) Result {
 	again := *run
 	again.Tool = audit.Tool{Version: version, Catalogue: rules.Version}
 	again.Findings = rules.Evaluate(&again.Snapshot)
-	again.Score = rules.Score(again.Findings)
+	again.Score = rules.Score(again.Kind, again.Snapshot.Scope, again.Findings)
 	prior := audit.Prior{Base: run, Verdicts: history(audit.Prior{}, run)}
 	return Result{Run: &again, Delta: audit.Compare(prior, &again, rules.Info()), History: history(prior, &again)}
 }

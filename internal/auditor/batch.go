@@ -6,10 +6,11 @@ import (
 )
 
 // Parallel is how many audits of a batch are under way at once unless the user
-// says otherwise. An audit waits and hardly computes: so many keep one resolver
-// busy without flooding it, and each server is met by one of them at a time in
-// any case.
-const Parallel = 32
+// says otherwise. An audit waits and hardly computes, for more than a second of
+// it between two connections to one server: so many make 100 a second of domains
+// of which one in five has servers of its own. They keep one resolver busy without
+// flooding it, and each server is met by one of them at a time in any case.
+const Parallel = 48
 
 // Batch makes the audits of some requests, at most parallel of them at once,
 // over one session. Each result goes to show as soon as its audit is over,

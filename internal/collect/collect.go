@@ -14,6 +14,9 @@
 // The package judges nothing and fails at nothing: whatever could not be seen
 // is an observation that says so. When the time of the audit is over, or the
 // user stops it, all that is still open becomes unknown for that reason.
+//
+// Where there is TLS, a second connection to the address tries its old versions,
+// behind the chain and the pause that two connections have between them.
 package collect
 
 import (
@@ -22,6 +25,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"mailaudit/internal/audit"
 	"mailaudit/internal/dnsbl"
@@ -41,6 +45,7 @@ const (
 // Prober observes SMTP endpoints; *smtp.Prober does.
 type Prober interface {
 	Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []audit.Session)
+	Floor(ctx context.Context, t smtp.Target, n int) (smtp.Floor, []audit.Session)
 }
 
 // ListChecker observes block lists; *dnsbl.Checker does.
@@ -81,6 +86,16 @@ type Config struct {
 	// Shared is what the batch has in common at SMTP servers; nil: this is a run
 	// by itself.
 	Shared *Shared
+	// Controls are asked when a server does not answer, and in similar doubt; nil:
+	// nobody is, and what is in doubt stays unknown.
+	Controls []Control
+	// Proxied: a proxy connects in our place. It may say that a connection is made
+	// before it knows, so there a greeting alone shows the way out, and which
+	// addresses this machine has shows nothing.
+	Proxied bool
+	// FloorAfter is how long after the main dialogue the old versions of TLS are
+	// tried; 0: smtp.FloorAfter, negative: at once.
+	FloorAfter time.Duration
 	// Lists asks block lists; BlockLists are those that it knows.
 	Lists      ListChecker
 	BlockLists []dnsbl.List
@@ -114,17 +129,21 @@ type Result struct {
 
 // Collector collects the facts of one domain. It is used once.
 type Collector struct {
-	cfg     Config
-	plan    Plan
-	ready   chan struct{} // closed when our name is known and the prober is made
-	helo    string        // set before ready
-	prober  Prober        // the same
-	mu      sync.Mutex    // guards what follows, never held while waiting
-	result  Result
-	taken   map[netip.Addr]bool     // addresses that are being looked at for themselves
-	offered map[string]bool         // endpoints of submission that are being looked at, by subject
-	met     map[netip.Addr]bool     // addresses that were connected to for this run
-	theirs  map[netip.AddrPort]bool // servers that were looked at for another run alone
+	cfg        Config
+	plan       Plan
+	ready      chan struct{}  // closed when our name is known and the prober is made
+	helo       string         // set before ready
+	prober     Prober         // the same
+	background sync.WaitGroup // what is begun early for egress
+	mu         sync.Mutex     // guards what follows, never held while waiting
+	result     Result
+	taken      map[netip.Addr]bool     // addresses that are being looked at for themselves
+	offered    map[string]bool         // endpoints of submission that are being looked at, by subject
+	met        map[netip.Addr]bool     // addresses that were connected to for this run
+	reached    map[way]bool            // ways on which a server answered
+	waiting    map[way]int             // first looks that are not over yet
+	doubted    map[way]bool            // ways on which one came to nothing
+	theirs     map[netip.AddrPort]bool // servers that were looked at for another run alone
 }
 
 // New makes a Collector for one plan.
@@ -132,9 +151,13 @@ func New(cfg Config, plan Plan) *Collector {
 	if cfg.Shared == nil {
 		cfg.Shared = NewShared()
 	}
+	if cfg.FloorAfter == 0 {
+		cfg.FloorAfter = smtp.FloorAfter
+	}
 	return &Collector{
 		cfg: cfg, plan: plan, ready: make(chan struct{}),
 		taken: map[netip.Addr]bool{}, offered: map[string]bool{}, met: map[netip.Addr]bool{}, theirs: map[netip.AddrPort]bool{},
+		reached: map[way]bool{}, waiting: map[way]int{}, doubted: map[way]bool{},
 	}
 }
 
@@ -155,6 +178,7 @@ func (c *Collector) Collect(ctx context.Context) Result {
 		c.domain(ctx, &wg)
 	}
 	wg.Wait()
+	c.egress(ctx)
 	return c.finish()
 }
 
@@ -171,6 +195,7 @@ func (c *Collector) domain(ctx context.Context, wg *sync.WaitGroup) {
 
 // finish brings the result into canonical form.
 func (c *Collector) finish() Result {
+	c.result.Facts.Names = namesBesideHosts(c.result.Facts)
 	c.result.Facts.Canonical()
 	slices.SortFunc(c.result.Sessions, func(a, b audit.Session) int {
 		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.Endpoint, b.Endpoint))

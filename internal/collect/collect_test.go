@@ -53,12 +53,15 @@ type prober struct {
 	targets  []string
 	now, top map[audit.DNSName]int
 	helo     string
+	tls      bool     // there is TLS
+	looks    []string // in their order, with "old" before those at old versions
 }
 
 func (p *prober) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []audit.Session) {
 	defer t.Turn(ctx)()
 	p.mu.Lock()
 	p.targets = append(p.targets, audit.EndpointSubject(t.Host, t.Addr, t.Port))
+	p.looks = append(p.looks, t.Addr.String())
 	p.now[t.Host]++
 	p.top[t.Host] = max(p.top[t.Host], p.now[t.Host])
 	p.mu.Unlock()
@@ -67,7 +70,60 @@ func (p *prober) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []au
 	p.now[t.Host]--
 	p.mu.Unlock()
 	e := audit.Endpoint{Host: t.Host, Addr: t.Addr, Port: t.Port, Connect: audit.See(audit.Nothing{}, "")}
-	return e, []audit.Session{{Endpoint: e.Subject(), Started: time.Now()}}
+	if p.tls {
+		e.TLS = audit.See(audit.TLS{Version: "TLS 1.3"}, "")
+	}
+	return e, []audit.Session{{Endpoint: e.Subject(), N: 1, Attempted: true, Started: time.Now()}}
+}
+
+func (p *prober) Floor(ctx context.Context, t smtp.Target, n int) (smtp.Floor, []audit.Session) {
+	p.mu.Lock()
+	p.looks = append(p.looks, "old "+t.Addr.String())
+	p.mu.Unlock()
+	time.Sleep(time.Second)
+	f := smtp.Floor{Old: audit.None[audit.OldTLS](audit.OldRefused, "refused", ""), Steady: audit.See(audit.Nothing{}, "")}
+	return f, []audit.Session{{Endpoint: audit.EndpointSubject(t.Host, t.Addr, t.Port), N: n, Attempted: true, Started: time.Now()}}
+}
+
+// Old versions are tried where there is TLS and somebody asks, behind what is
+// to be seen at the other addresses of the host.
+func TestOldVersions(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		tls  bool
+		skip bool
+		want string
+	}{
+		{"TLS", true, false, "192.0.2.25 192.0.2.26 old 192.0.2.25 old 192.0.2.26"},
+		{"no TLS", false, false, "192.0.2.25 192.0.2.26"},
+		{"--skip tls", true, true, "192.0.2.25 192.0.2.26"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			z := zone{"example.org MX": {"10 mx.example.org."}, "mx.example.org A": {"192.0.2.25", "192.0.2.26"}}
+			res, p := collectFacts(t, context.Background(), z, func(cfg *Config, plan *Plan) {
+				open := cfg.Prober
+				cfg.Prober = func(helo string) Prober { open(helo).(*prober).tls = c.tls; return open(helo) }
+				if c.skip {
+					plan.Scope.Areas = slices.DeleteFunc(audit.Areas(), func(a audit.Area) bool { return a == audit.AreaTLS })
+				}
+			})
+			sort := slices.Sorted(slices.Values(p.looks)) // which address comes first is nobody's business
+			if got := strings.Join(sort, " "); got != c.want {
+				t.Errorf("%s: looked at %s, want %s", c.name, got, c.want)
+			}
+			if len(p.looks) > 2 && strings.HasPrefix(p.looks[1], "old") {
+				t.Errorf("%s: the second address waited: %v", c.name, p.looks)
+			}
+			for _, e := range res.Facts.SMTP {
+				if tried := e.OldTLS.State == audit.Absent; tried != (c.tls && !c.skip) {
+					t.Errorf("%s: %+v", c.name, e.OldTLS)
+				}
+			}
+			if res.Connections != len(p.looks) || len(res.Sessions) != len(p.looks) {
+				t.Errorf("%s: %d connections and %d sessions for %v", c.name, res.Connections, len(res.Sessions), p.looks)
+			}
+		})
+	}
 }
 
 func collectFacts(t *testing.T, ctx context.Context, z zone, edit func(*Config, *Plan)) (Result, *prober) {

@@ -3,6 +3,7 @@ package collect
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"mailaudit/internal/audit"
@@ -20,14 +21,40 @@ func (c *Collector) endpoint(ctx context.Context, t smtp.Target, probe bool) {
 	}
 	<-c.ready
 	subject := audit.EndpointSubject(t.Host, t.Addr, t.Port)
+	ahead, enough := context.WithCancel(ctx)
+	defer enough()
+	if c.plan.Scope.Has(audit.AreaHELO) {
+		// The resolver remembers the answer: it is there when the dialogue ends.
+		t.Heard = func(name audit.DNSName) { go c.serverName(ahead, name) }
+	}
 	c.emit(Event{Subject: subject, What: "SMTP", Begin: true})
+	seen := c.await(ctx, wayTo(t.Addr, t.Port))
+	t.Doubt = seen
 	e, sessions, ours := c.cfg.Shared.probe(ctx, c.prober, t)
+	seen(e)
 	c.tell(subject, "SMTP", e.Connect.State)
 	c.keep(func() {
 		c.result.HELO = c.helo
 		c.count(t, sessions, ours)
 	})
+	if e.TLS.State == audit.Seen && c.plan.Scope.Has(audit.AreaTLS) {
+		f, more := c.floor(ctx, t, len(sessions)+1)
+		e, sessions = f.Onto(e), slices.Concat(sessions, more)
+	}
 	c.addEndpoint(e, sessions)
+	c.names(ctx, e)
+}
+
+// floor tries the old versions of TLS where there is TLS. The pause that two
+// connections to one address have between them passes before it, so the host's
+// other addresses come first.
+func (c *Collector) floor(ctx context.Context, t smtp.Target, n int) (smtp.Floor, []audit.Session) {
+	subject := audit.EndpointSubject(t.Host, t.Addr, t.Port)
+	c.emit(Event{Subject: subject, What: "oldTLS", Begin: true})
+	f, sessions, ours := c.cfg.Shared.floor(ctx, c.prober, t, n, c.cfg.FloorAfter)
+	c.tell(subject, "oldTLS", f.Old.State)
+	c.keep(func() { c.count(t, sessions, ours) })
+	return f, sessions
 }
 
 // count notes what a look has cost the server, and whom it was for.
@@ -60,6 +87,11 @@ func notProbed(t smtp.Target, why string) audit.Endpoint {
 		StartTLS: audit.Skipped[audit.Nothing](why),
 		TLS:      audit.Skipped[audit.TLS](why),
 		HelloTLS: audit.Skipped[audit.Hello](why),
+		Replies:  audit.Skipped[audit.Replies](why),
+
+		StartTLSSteady: audit.Skipped[audit.Nothing](why),
+		LargeHello:     audit.Skipped[audit.Nothing](why),
+		OldTLS:         audit.Skipped[audit.OldTLS](why),
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 // How much, and for how long, one look at a server serves the runs of a batch.
 const (
-	maxProbes = 1024             // each some ten kilobytes; a provider is always among the last used
+	maxProbes = 2048             // every other one some ten kilobytes; a provider is always among the last used
 	probeAge  = 15 * time.Minute // a batch of hours shall not tell the morning's news in the evening
 )
 
@@ -28,16 +28,20 @@ type Shared struct {
 	probes map[place]*list.Element
 	order  *list.List // of *probe, the last used in front
 	turns  map[operator]*turn
+
+	errands errands // what is looked at once for all
+	mains   map[netip.AddrPort]*mains
 }
 
 // place is what is looked at once. Under most circumstances what a server shows
 // does not depend on the name that led to it, and host is empty.
 type place struct {
-	addr netip.Addr
-	port uint16
-	mode audit.Mode
-	host audit.DNSName
-	mail bool // MAIL is tried
+	addr  netip.Addr
+	port  uint16
+	mode  audit.Mode
+	host  audit.DNSName
+	mail  bool // MAIL is tried
+	floor bool // the old versions of TLS, which are a look of their own
 }
 
 // probe is one look at a server, under way until done is closed.
@@ -45,6 +49,7 @@ type probe struct {
 	place    place
 	done     chan struct{}
 	endpoint audit.Endpoint // set before done is closed, like what follows
+	floor    smtp.Floor     // in place of endpoint, where place says so
 	sessions []audit.Session
 	at       time.Time
 	void     bool // the run that made it ended first
@@ -56,21 +61,37 @@ type turn struct {
 	users int
 }
 
+// mains counts the main dialogues that are wanted or under way at a server.
+type mains struct {
+	n    int
+	none chan struct{} // closed when there is none any more
+}
+
 // NewShared makes one.
 func NewShared() *Shared {
-	return &Shared{probes: map[place]*list.Element{}, order: list.New(), turns: map[operator]*turn{}}
+	return &Shared{
+		probes: map[place]*list.Element{}, order: list.New(),
+		turns: map[operator]*turn{}, mains: map[netip.AddrPort]*mains{},
+		errands: errands{by: map[string]*errand{}},
+	}
 }
+
+// Drain waits for what was begun for the whole batch by runs that had no time
+// to see its end: some seconds at most. Call it when no run is going on any more.
+func (s *Shared) Drain() { s.errands.running.Wait() }
 
 // probe looks at a target, or tells what was seen there shortly before or is
 // being seen right now. It reports whether the look was made for this caller.
 // A look lives on the ctx of the one who began it, who learns the part that was
 // seen when that ends; the others then look themselves.
 func (s *Shared) probe(ctx context.Context, prober Prober, t smtp.Target) (audit.Endpoint, []audit.Session, bool) {
+	defer s.want(netip.AddrPortFrom(t.Addr, t.Port))()
+	t.Turn = s.turn(t)
 	at := place{addr: t.Addr, port: t.Port, mode: t.Mode, mail: t.TryMail}
 	for {
 		p, ours := s.join(at)
 		if ours {
-			s.look(ctx, prober, t, p)
+			s.look(ctx, p, func() { p.endpoint, p.sessions = prober.Probe(ctx, t) })
 			return p.endpoint, p.sessions, true
 		}
 		if !wait(ctx, p.done) {
@@ -90,11 +111,79 @@ func (s *Shared) probe(ctx context.Context, prober Prober, t smtp.Target) (audit
 	}
 }
 
-// look makes a probe. Each of its connections waits until the operator has
-// time for us; in the pause between two of them it is another one's turn.
-func (s *Shared) look(ctx context.Context, prober Prober, t smtp.Target, p *probe) {
-	t.Turn = func(ctx context.Context) func() { return s.enter(ctx, operators(t)) }
-	p.endpoint, p.sessions = prober.Probe(ctx, t) // with a ctx that has ended it connects to nothing and says why
+// floor tries the old versions of TLS at a target, or tells what came of that
+// shortly before or is coming of it right now. It is one look for all names of
+// an address (see smtp.Floor). n is the number of its first connection, and
+// after how long it waits before that, without a turn.
+func (s *Shared) floor(ctx context.Context, prober Prober, t smtp.Target, n int, after time.Duration) (smtp.Floor, []audit.Session, bool) {
+	t.Turn = s.turn(t)
+	for {
+		p, ours := s.join(place{addr: t.Addr, port: t.Port, mode: t.Mode, floor: true})
+		if ours {
+			// No turn is held meanwhile: the operator's other servers come first.
+			pause(ctx, after)
+			s.settle(ctx, netip.AddrPortFrom(t.Addr, t.Port))
+			s.look(ctx, p, func() { p.floor, p.sessions = prober.Floor(ctx, t, n) })
+			return p.floor, p.sessions, true
+		}
+		if !wait(ctx, p.done) {
+			return smtp.NoFloor(t, gaveUp(ctx)), nil, false
+		}
+		if !p.void {
+			return p.floor, renamed(p.sessions, audit.EndpointSubject(t.Host, t.Addr, t.Port)), false
+		}
+	}
+}
+
+// want notes that a main dialogue is wanted at a server; the returned function
+// takes it back.
+func (s *Shared) want(server netip.AddrPort) func() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.mains[server]
+	if m == nil {
+		m = &mains{none: make(chan struct{})}
+		s.mains[server] = m
+	}
+	m.n++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		m.n--
+		if m.n == 0 {
+			close(m.none)
+			delete(s.mains, server)
+		}
+	}
+}
+
+// settle waits until no main dialogue is wanted at a server any more, or for
+// ctx: of the connections that an address is good for, those come first.
+func (s *Shared) settle(ctx context.Context, server netip.AddrPort) {
+	s.mu.Lock()
+	m := s.mains[server]
+	s.mu.Unlock()
+	if m != nil {
+		wait(ctx, m.none)
+	}
+}
+
+// turn is the Turn of a target: each of its connections waits until the
+// operator has time for us, and in a pause between two of them it is another
+// one's turn.
+func (s *Shared) turn(t smtp.Target) func(context.Context) func() {
+	return func(ctx context.Context) func() { return s.enter(ctx, operators(t)) }
+}
+
+// look makes a probe, whose connections ask for their turns. With a ctx that has
+// ended make connects to nothing and says why.
+func (s *Shared) look(ctx context.Context, p *probe, make func()) {
+	make()
+	// Many runs bring this into canonical form at once, in place: what is so
+	// already is not written to.
+	whole := audit.Facts{SMTP: []audit.Endpoint{p.endpoint}}
+	whole.Canonical()
+	p.endpoint = whole.SMTP[0]
 	p.at = time.Now()
 	p.void = ctx.Err() != nil
 	if p.void {
@@ -205,6 +294,16 @@ func wait(ctx context.Context, done <-chan struct{}) bool {
 		return true
 	case <-ctx.Done():
 		return false
+	}
+}
+
+// pause waits for a time, or for ctx.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -40,6 +40,86 @@ func (s *server) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []au
 	return e, []audit.Session{{Endpoint: e.Subject(), Attempted: true}}
 }
 
+func (s *server) Floor(ctx context.Context, t smtp.Target, n int) (smtp.Floor, []audit.Session) {
+	_, sessions := s.Probe(ctx, t)
+	if ctx.Err() != nil {
+		return smtp.NoFloor(t, audit.Reason{Code: audit.Interrupted, Text: "the run was interrupted"}), sessions
+	}
+	return smtp.Floor{Old: audit.None[audit.OldTLS](audit.OldRefused, "refused", "")}, sessions
+}
+
+// Old versions are tried once for all names of an address, and not in place of
+// a look at the server.
+func TestOneFloorForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, shared := &server{takes: time.Second}, NewShared()
+		stopped, stop := context.WithTimeout(t.Context(), time.Second/2)
+		defer stop()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			f, _, ours := shared.floor(stopped, s, at("mx.example.org", "192.0.2.25"), 2, time.Second)
+			if f.Old.State != audit.Unknown || !ours {
+				t.Errorf("the one who is stopped: %+v, %t", f, ours)
+			}
+		})
+		synctest.Wait()
+		mine := 0
+		var mu sync.Mutex
+		for i := range 20 {
+			wg.Go(func() {
+				target := at(fmt.Sprintf("mx%d.example.org", i), "192.0.2.25")
+				f, sessions, ours := shared.floor(t.Context(), s, target, 2, time.Second)
+				if f.Old.State != audit.Absent || len(sessions) != 1 || sessions[0].Endpoint != audit.EndpointSubject(target.Host, target.Addr, target.Port) {
+					t.Errorf("%d: %+v, %+v", i, f, sessions)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if ours {
+					mine++
+				}
+			})
+		}
+		wg.Wait()
+		if len(s.looks) != 2 || mine != 1 {
+			t.Errorf("%d looks, %d of them for one of those who came: %v", len(s.looks), mine, s.looks)
+		}
+		shared.probe(t.Context(), s, at("mx.example.org", "192.0.2.25"))
+		if len(s.looks) != 3 {
+			t.Errorf("a floor served as a look at the server")
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		s.takes = 10 * time.Second
+		wg.Go(func() { shared.floor(t.Context(), s, at("mx.example.org", "192.0.2.26"), 2, time.Second) })
+		synctest.Wait()
+		cancel()
+		f, sessions, ours := shared.floor(ended, s, at("mx.example.org", "192.0.2.26"), 2, time.Second)
+		if f.Old.State != audit.Unknown || f.Old.Why.Code != audit.Interrupted || sessions != nil || ours {
+			t.Errorf("the one who waited and was stopped: %+v, %v, %t", f, sessions, ours)
+		}
+		wg.Wait()
+	})
+}
+
+// Where several names need a dialogue of their own at one address, those come
+// before the old versions.
+func TestFloorComesLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, shared := &server{takes: time.Second, show: certified("a.example.org")}, NewShared()
+		var wg sync.WaitGroup
+		for i, host := range []string{"a.example.org", "b.example.org", "c.example.org"} {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * time.Nanosecond) // who comes first is not in question
+				shared.probe(t.Context(), s, at(host, "192.0.2.25"))
+				shared.floor(t.Context(), s, at("old."+host, "192.0.2.25"), 2, time.Second)
+			})
+		}
+		wg.Wait()
+		if len(s.looks) != 4 || s.looks[3] != "old.a.example.org 192.0.2.25" || len(shared.mains) > 0 {
+			t.Errorf("%v, %v", s.looks, shared.mains)
+		}
+	})
+}
+
 func at(host, addr string) smtp.Target {
 	return smtp.Target{Host: audit.NewDNSName(host), Addr: netip.MustParseAddr(addr), Port: PortSMTP}
 }
@@ -179,7 +259,7 @@ func TestSharedForgets(t *testing.T) {
 		if len(s.looks) != 1 {
 			t.Errorf("%d looks", len(s.looks))
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		look("192.0.2.25")
 		if len(s.looks) != 2 {
 			t.Errorf("%d looks after a quarter of an hour", len(s.looks))
@@ -190,5 +270,33 @@ func TestSharedForgets(t *testing.T) {
 		if len(shared.probes) != maxProbes || shared.order.Len() != maxProbes {
 			t.Errorf("%d and %d are kept", len(shared.probes), shared.order.Len())
 		}
+	})
+}
+
+// What runs share they bring into canonical form at the same time: the race
+// detector sees whoever writes then, and the others see what he writes.
+func TestSharedIsCanonical(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, shared := &server{show: func(e *audit.Endpoint) {
+			var unsorted []audit.Keyword
+			for i := range 60 {
+				unsorted = append(unsorted, audit.Keyword{Name: fmt.Sprintf("X%02d", (i*37)%60)})
+			}
+			e.Hello = audit.See(audit.Hello{Keywords: unsorted}, "")
+		}}, NewShared()
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				e, _, _ := shared.probe(t.Context(), s, at("mx.example.org", "192.0.2.25"))
+				f := audit.Facts{SMTP: []audit.Endpoint{e}}
+				f.Canonical()
+				for i, k := range f.SMTP[0].Hello.Value.Keywords {
+					if k.Name != fmt.Sprintf("X%02d", i) {
+						t.Errorf("keyword %d is %s", i, k.Name)
+					}
+				}
+			})
+		}
+		wg.Wait()
 	})
 }

@@ -219,7 +219,7 @@ func TestHealth(t *testing.T) {
 		f := healthy()
 		got := checker(t, f, &fake{}).Health(t.Context(), zen())
 		want := audit.BlockList{Zone: "zen.spamhaus.org", Name: "Spamhaus ZEN", Tier: audit.TierBlocking, Page: "https://check.spamhaus.org/",
-			Health: audit.See(audit.Nothing{}, "dig A 2.0.0.127.zen.spamhaus.org")}
+			Health: audit.See(audit.Nothing{}, "dig -t A -q 2.0.0.127.zen.spamhaus.org")}
 		if got != want {
 			t.Errorf("got %+v\nwant %+v", got, want)
 		}

@@ -131,7 +131,7 @@ func TestTraps(t *testing.T) {
 				if strings.Contains(got.Why.Text, "203.0.113.80") || strings.Contains(got.Why.Text, "198.51.100.9") {
 					t.Errorf("the reason names an address that varies: %q", got.Why.Text)
 				}
-				if !strings.HasPrefix(got.Via, "dig A ") || !strings.HasSuffix(got.Via, "."+string(tt.list.Zone)) {
+				if !strings.HasPrefix(got.Via, "dig -t A -q ") || !strings.HasSuffix(got.Via, "."+string(tt.list.Zone)) {
 					t.Errorf("via %q", got.Via)
 				}
 			})

@@ -9,6 +9,15 @@
 // host, and means something only when that name leads back to the address
 // (forward-confirmed reverse DNS, RFC 8601 section 2.7.3).
 //
+// Who may send as the domain is a policy in a TXT record of its own name (SPF,
+// RFC 7208): terms from left to right, each of which matches the address of a
+// client or does not. Some hold networks; others name hosts to look up, or
+// another domain whose policy is to be asked in turn. The first that matches
+// decides. A receiver may look up ten terms, and two of them in vain; beyond
+// that, or when a record breaks the grammar, the policy is an error and nobody
+// passes. CheckHost does what a receiver does, and writes down every step; the
+// grammar is in package audit.
+//
 // The functions here ask and record; they never judge. Every outcome of a
 // question stays what it was: no such name, no such record, or not known.
 package dnscheck

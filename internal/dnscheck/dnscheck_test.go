@@ -79,7 +79,7 @@ func TestMX(t *testing.T) {
 		if mx.Exists.State != c.exists || mx.Records.State != c.records || fmt.Sprint(mx.Records.Value) != c.value {
 			t.Errorf("%v: %+v", c.answer, mx)
 		}
-		if mx.Records.Via != "dig MX example.org" {
+		if mx.Records.Via != "dig -t MX -q example.org" {
 			t.Errorf("%v: via %q", c.answer, mx.Records.Via)
 		}
 	}

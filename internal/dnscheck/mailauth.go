@@ -21,6 +21,27 @@ func SPF(ctx context.Context, a Asker, d audit.Domain) audit.SPF {
 	return audit.SPF{Records: texts(a.Ask(ctx, d.Name(), dns.TypeTXT), audit.IsSPF, "no TXT record is an SPF record")}
 }
 
+// ObserveSPFLeftovers observes records of type SPF and of Sender ID, and
+// whether the domain is an alias: two questions, one of which is that of SPF.
+func ObserveSPFLeftovers(ctx context.Context, a Asker, d audit.Domain) audit.SPFLeftovers {
+	answer := a.Ask(ctx, d.Name(), dns.TypeTXT)
+	return audit.SPFLeftovers{
+		Type99:   resolve.Observe(a.Ask(ctx, d.Name(), dns.TypeSPF), type99),
+		SenderID: texts(answer, audit.IsSenderID, "no TXT record is one of Sender ID"),
+		Alias:    resolve.Alias(answer),
+	}
+}
+
+func type99(rrs []dns.RR) []audit.Raw {
+	var out []audit.Raw
+	for _, rr := range rrs {
+		if r, ok := rr.(*dns.SPF); ok {
+			out = append(out, resolve.TXT(&dns.TXT{Txt: r.Txt}))
+		}
+	}
+	return out
+}
+
 // texts is the TXT records of an answer that are of a kind. Records of other
 // kinds alone are an authoritative "there is none".
 func texts(answer *resolve.Answer, is func(audit.Raw) bool, none string) audit.Obs[[]audit.Raw] {

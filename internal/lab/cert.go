@@ -11,12 +11,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,6 +45,10 @@ type Cert struct {
 	// Intermediate puts a CA between the root and the certificate; Incomplete
 	// is the same and does not send it.
 	Intermediate, Incomplete bool
+	RootSent                 bool // the root is sent along
+	Shuffled                 bool // all above the server's own are sent in reverse
+	SHA1                     bool // signed so
+	SCT                      bool // with the timestamp of a log, which is none
 }
 
 // builtinCerts are the certificates that every world has; a cert section of
@@ -99,6 +105,14 @@ func (c *Cert) set(key string, values []string) error {
 		flag = &c.Intermediate
 	case "incomplete":
 		flag = &c.Incomplete
+	case "root-sent":
+		flag = &c.RootSent
+	case "shuffled":
+		flag = &c.Shuffled
+	case "sha1":
+		flag = &c.SHA1
+	case "sct":
+		flag = &c.SCT
 	case "cn", "key":
 	default:
 		return fmt.Errorf("%q is nothing that a certificate has", key)
@@ -306,6 +320,16 @@ func (w *World) issue(spec Cert, host, id string) (*tls.Certificate, error) {
 	if spec.Intermediate && !spec.Incomplete && !spec.SelfSigned {
 		chain = append(chain, by.cert.Raw)
 	}
+	if spec.RootSent {
+		root, err := w.authority(strings.TrimSuffix(spec.issuer(), " intermediate"))
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, root.cert.Raw)
+	}
+	if spec.Shuffled {
+		slices.Reverse(chain[1:])
+	}
 	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, nil
 }
 
@@ -329,6 +353,12 @@ func (c Cert) template(host string, at time.Time) *x509.Certificate {
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		Subject:     pkix.Name{CommonName: c.CN},
+	}
+	if c.SHA1 { // whoever signs has a key of this kind
+		t.SignatureAlgorithm = x509.ECDSAWithSHA1
+	}
+	if c.SCT {
+		t.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11129, 2, 4, 2}, Value: []byte{4, 2, 0, 0}}} // RFC 6962 3.3
 	}
 	if strings.HasPrefix(c.Key, "rsa") {
 		t.KeyUsage |= x509.KeyUsageKeyEncipherment // for key exchange by RSA

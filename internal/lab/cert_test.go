@@ -1,9 +1,12 @@
 package lab_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +17,11 @@ import (
 // startTLS brings a connection as far as a finished handshake.
 func startTLS(t *testing.T, n *lab.Network, addr string, config *tls.Config) (tls.ConnectionState, error) {
 	t.Helper()
+	return startTLSWithin(t.Context(), t, n, addr, config)
+}
+
+func startTLSWithin(ctx context.Context, t *testing.T, n *lab.Network, addr string, config *tls.Config) (tls.ConnectionState, error) {
+	t.Helper()
 	c := dial(t, n, "tcp", addr)
 	defer c.Close()
 	reply(t, c)
@@ -22,7 +30,7 @@ func startTLS(t *testing.T, n *lab.Network, addr string, config *tls.Config) (tl
 	send(t, c, "STARTTLS")
 	reply(t, c)
 	s := tls.Client(c, config)
-	err := s.Handshake()
+	err := s.HandshakeContext(ctx)
 	return s.ConnectionState(), err
 }
 
@@ -47,6 +55,9 @@ func TestCertificates(t *testing.T) {
 			{"192.0.2.9:25", "", 1, "Ed25519", 1},
 			{"192.0.2.11:25", "x509: certificate relies on legacy Common Name field", 1, "ECDSA", 80},
 			{"192.0.2.14:25", "x509: certificate has expired or is not yet valid", 1, "ECDSA", 95},
+			{"192.0.2.15:25", "", 3, "ECDSA", 80},
+			{"192.0.2.16:25", "x509: certificate signed by unknown authority (possibly because of \"x509: cannot verify signature: insecure algorithm ECDSA-SHA1", 1, "ECDSA", 80},
+			{"192.0.2.17:25", "", 1, "ECDSA", 80},
 		} {
 			state, err := startTLS(t, n, tc.addr, &tls.Config{ServerName: "mx.example.org", InsecureSkipVerify: true})
 			if err != nil {
@@ -54,6 +65,13 @@ func TestCertificates(t *testing.T) {
 				continue
 			}
 			leaf := state.PeerCertificates[0]
+			if last := state.PeerCertificates[len(state.PeerCertificates)-1]; tc.chain == 3 && last.Subject.CommonName != "Lab root intermediate" {
+				t.Errorf("%s: the chain ends with %s", tc.addr, last.Subject)
+			}
+			sct := func(e pkix.Extension) bool { return e.Id.String() == "1.3.6.1.4.1.11129.2.4.2" }
+			if got := slices.ContainsFunc(leaf.Extensions, sct); got != (tc.addr == "192.0.2.17:25") {
+				t.Errorf("%s: timestamps of a log: %t", tc.addr, got)
+			}
 			pool := x509.NewCertPool()
 			for _, c := range state.PeerCertificates[1:] {
 				pool.AddCert(c)
@@ -126,6 +144,24 @@ func TestNoSNI(t *testing.T) {
 		state, err := startTLS(t, n, "192.0.2.1:25", &tls.Config{InsecureSkipVerify: true})
 		if err != nil || state.PeerCertificates[0].DNSNames[0] != "mx.example.org" {
 			t.Errorf("%v, %v", state.PeerCertificates, err)
+		}
+		clean(t, n)
+	})
+}
+
+// What old middleboxes do to a large ClientHello they do not do to a small one.
+func TestLargeClientHello(t *testing.T) {
+	w := world(t, "tls")
+	bubble(t, w, func(t *testing.T, n *lab.Network) {
+		for addr, want := range map[string]string{"192.0.2.18:25": "connection reset by peer", "192.0.2.19:25": "EOF", "192.0.2.20:25": "deadline exceeded"} {
+			for _, curves := range [][]tls.CurveID{nil, {tls.X25519}} {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				_, err := startTLSWithin(ctx, t, n, addr, &tls.Config{ServerName: "mx.example.org", InsecureSkipVerify: true, CurvePreferences: curves})
+				cancel()
+				if small := curves != nil; small != (err == nil) || !small && !strings.Contains(err.Error(), want) {
+					t.Errorf("%s, small %t: %v", addr, small, err)
+				}
+			}
 		}
 		clean(t, n)
 	})

@@ -71,25 +71,34 @@ func CheckDarkening(s *audit.Snapshot, judge func(*audit.Snapshot) []audit.Findi
 	for _, f := range judge(s) {
 		before[f.Key()] = f.Status
 	}
+	var broken []string
+	err := eachDark(s, func(dark *audit.Snapshot, why audit.Reason) {
+		broken = append(broken, violations(before, judge(dark), why)...)
+	})
+	return broken, err
+}
+
+// eachDark calls look with a copy of the snapshot in which one observation
+// after the other is unknown, each for itself and for a reason that names it.
+func eachDark(s *audit.Snapshot, look func(dark *audit.Snapshot, why audit.Reason)) error {
 	whole, err := json.Marshal(s)
 	if err != nil {
-		return nil, fmt.Errorf("copy the snapshot: %w", err)
+		return fmt.Errorf("copy the snapshot: %w", err)
 	}
 	var dark audit.Snapshot
 	err = json.Unmarshal(whole, &dark)
 	if err != nil {
-		return nil, fmt.Errorf("copy the snapshot: %w", err)
+		return fmt.Errorf("copy the snapshot: %w", err)
 	}
-	var broken []string
 	for i, o := range Observations(&dark.Facts) {
 		light := reflect.New(o.at.Type()).Elem()
 		light.Set(o.at)
 		why := audit.Reason{Code: darkCodes()[i%len(darkCodes())], Text: "darkened " + o.Path}
 		o.Darken(why)
-		broken = append(broken, violations(before, judge(&dark), why)...)
+		look(&dark, why)
 		o.at.Set(light)
 	}
-	return broken, nil
+	return nil
 }
 
 // violations compares the verdicts before with those in the dark.

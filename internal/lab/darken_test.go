@@ -26,6 +26,7 @@ func seenSnapshot(t *testing.T) *audit.Snapshot {
 	s.Facts.SMTP = []audit.Endpoint{{Addr: addr, TLS: audit.See(audit.TLS{
 		Version: "TLS 1.3", Trust: audit.None[audit.Nothing](audit.SelfSigned, "the certificate is signed by itself", ""),
 	}, "openssl s_client")}}
+	s.Facts.Names = []audit.ServerName{{Name: "gw.example.org"}}
 	return s
 }
 
@@ -40,8 +41,12 @@ func TestObservations(t *testing.T) {
 		"Facts.Hosts.0.Alias", "Facts.Hosts.0.A", "Facts.Hosts.0.AAAA",
 		"Facts.SPF.Records", "Facts.RDNS.0.Alias", "Facts.RDNS.0.PTR", "Facts.RDNS.0.Forward.0.Addrs",
 		"Facts.SMTP.0.Connect", "Facts.SMTP.0.Greeting", "Facts.SMTP.0.Hello", "Facts.SMTP.0.Helo", "Facts.SMTP.0.Mail", "Facts.SMTP.0.StartTLS",
-		"Facts.SMTP.0.TLS", "Facts.SMTP.0.TLS.Value.Trust", "Facts.SMTP.0.TLS.Value.NameMatch", "Facts.SMTP.0.HelloTLS",
+		"Facts.SMTP.0.TLS", "Facts.SMTP.0.TLS.Value.Trust", "Facts.SMTP.0.TLS.Value.NameMatch",
+		"Facts.SMTP.0.TLS.Value.Tickets", "Facts.SMTP.0.TLS.Value.MasterSecret", "Facts.SMTP.0.TLS.Value.Stapled", "Facts.SMTP.0.TLS.Value.SCTs",
+		"Facts.SMTP.0.HelloTLS",
+		"Facts.SMTP.0.Replies", "Facts.SMTP.0.Refusal", "Facts.SMTP.0.Pace", "Facts.SMTP.0.StartTLSSteady", "Facts.SMTP.0.LargeHello", "Facts.SMTP.0.OldTLS",
 		"Facts.Submission.STARTTLS", "Facts.Submission.TLS",
+		"Facts.Names.0.A", "Facts.Names.0.AAAA",
 	}
 	if !slices.Equal(paths, want) {
 		t.Errorf("observations:\n%s\nwant:\n%s", strings.Join(paths, "\n"), strings.Join(want, "\n"))

@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// Healthy is a server as Postfix is out of the box: it greets at once, knows
-// the usual extensions, does STARTTLS and relays for nobody. A server section
-// makes one, so that large worlds stay readable.
+// Healthy is a server as Postfix is out of the box, on a system that has done
+// with old TLS: it greets at once, knows the usual extensions, does STARTTLS and
+// relays for nobody. A server section makes one, so that large worlds stay
+// readable.
 type Healthy struct {
 	Name   string // for itself
 	Banner string // after "220 "
@@ -34,7 +35,7 @@ func (s *session) healthy(h Healthy) {
 		case verb == "STARTTLS" && h.Cert != "" && !secure:
 			err = s.say("220 2.0.0 Ready to start TLS")
 			if err == nil {
-				err = s.startTLS(Step{Cert: h.Cert, Min: tls.VersionTLS10})
+				err = s.startTLS(Step{Cert: h.Cert, Min: tls.VersionTLS12})
 				secure = true
 			}
 		default:

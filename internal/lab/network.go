@@ -160,6 +160,9 @@ func (n *Network) source(local netip.Addr, remote netip.AddrPort) (netip.AddrPor
 		}
 		own = local
 	}
+	if !own.IsValid() { // as a kernel without a route
+		return netip.AddrPort{}, os.NewSyscallError("connect", syscall.ENETUNREACH)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	port := firstPort + n.ports%(1<<15)

@@ -129,7 +129,7 @@ func (w *World) setting(key string, values []string) error {
 		return err
 	case "areas":
 		for _, v := range values {
-			if !slices.Contains(audit.Areas(), audit.Area(v)) {
+			if !slices.Contains(append(audit.Areas(), audit.AreaVantage), audit.Area(v)) {
 				return fmt.Errorf("%q is no area", v)
 			}
 			w.Areas = append(w.Areas, audit.Area(v))
@@ -138,6 +138,10 @@ func (w *World) setting(key string, values []string) error {
 	}
 	var addrs []netip.Addr
 	for _, v := range values {
+		if key == "local" && v == "no-ipv6" {
+			w.Local6 = netip.Addr{}
+			continue
+		}
 		a, err := netip.ParseAddr(v)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -216,6 +217,7 @@ func (s *session) startTLS(step Step) error {
 	config := &tls.Config{
 		MinVersion: step.Min, MaxVersion: step.Max,
 		SessionTicketsDisabled: true,
+		GetConfigForClient:     func(hello *tls.ClientHelloInfo) (*tls.Config, error) { return nil, s.large(step, hello) },
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			host := hello.ServerName
 			if host == "" {
@@ -234,6 +236,22 @@ func (s *session) startTLS(step Step) error {
 	}
 	s.conn, s.r = secure, bufio.NewReaderSize(secure, maxCommand)
 	return nil
+}
+
+// large does to a ClientHello with post-quantum key shares, which is larger
+// than a packet, what old middleboxes do.
+func (s *session) large(step Step, hello *tls.ClientHelloInfo) error {
+	if step.Large == "" || !slices.Contains(hello.SupportedCurves, tls.X25519MLKEM768) {
+		return nil
+	}
+	switch step.Large {
+	case Reset:
+		s.raw.reset()
+	case Stall:
+		s.raw.in.idle(-1)
+	}
+	s.raw.Close() // before crypto/tls sends an alert
+	return errEnd
 }
 
 // problem records what the client did wrong; line is that of the script, or 0.

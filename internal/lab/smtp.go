@@ -24,7 +24,7 @@ const (
 	Pause    Op = "delay"    // "!delay 20s"
 	Close    Op = "close"    // FIN, also inside TLS: without close_notify
 	Reset    Op = "reset"    // RST
-	StartTLS Op = "starttls" // "!starttls cert=NAME [tls=1.2] [min=1.2]": a TLS handshake as a server
+	StartTLS Op = "starttls" // "!starttls cert=NAME [tls=1.3] [min=1.2] [large=reset]": a TLS handshake as a server
 	Junk     Op = "garbage"  // bytes that are neither SMTP nor TLS
 	Stall    Op = "stall"    // nothing more, until the client has gone
 	Drip     Op = "drip"     // "!drip 1s TEXT": TEXT and CRLF, a byte each second
@@ -68,6 +68,7 @@ type Step struct {
 	Cert  string        // of StartTLS
 	Min   uint16        // of StartTLS: the least version it speaks
 	Max   uint16        // of StartTLS: the greatest; 0 is no limit
+	Large Op            // of StartTLS: what a ClientHello meets that is larger than a packet: Reset, Close, Stall; "": nothing
 }
 
 // script is the one that serves connection n.
@@ -195,9 +196,9 @@ func parseScriptDirective(op Op, args string) (Step, error) {
 	return s, err
 }
 
-// parseTLS reads the settings of !starttls.
+// parseTLS reads the settings of !starttls. Unless they say otherwise, a server
+// refuses what RFC 8996 deprecates.
 func (s *Step) parseTLS(args string) error {
-	s.Min = tls.VersionTLS10
 	for _, word := range strings.Fields(args) {
 		key, value, _ := strings.Cut(word, "=")
 		var err error
@@ -208,6 +209,11 @@ func (s *Step) parseTLS(args string) error {
 			s.Max, err = tlsVersion(value)
 		case "min":
 			s.Min, err = tlsVersion(value)
+		case "large":
+			s.Large = Op(value)
+			if s.Large != Reset && s.Large != Close && s.Large != Stall {
+				err = fmt.Errorf("!starttls: large is none of %s %s %s", Reset, Close, Stall)
+			}
 		default:
 			err = fmt.Errorf("!starttls has no setting %q", word)
 		}
@@ -217,6 +223,12 @@ func (s *Step) parseTLS(args string) error {
 	}
 	if s.Cert == "" {
 		return errors.New("!starttls needs cert=NAME")
+	}
+	switch {
+	case s.Min == 0 && s.Max != 0:
+		s.Min = min(s.Max, tls.VersionTLS12)
+	case s.Min == 0:
+		s.Min = tls.VersionTLS12
 	}
 	if s.Max != 0 && s.Min > s.Max {
 		return errors.New("!starttls: min is above tls")

@@ -71,6 +71,7 @@ func TestParseErrors(t *testing.T) {
 		{head + "-- smtp 192.0.2.1:25 --\n!starttls\n", "w:4: !starttls needs cert=NAME"},
 		{head + "-- smtp 192.0.2.1:25 --\n!starttls cert=good tls=2\n", `w:4: "2" is none of the TLS versions`},
 		{head + "-- smtp 192.0.2.1:25 --\n!starttls cert=good tls=1.1 min=1.2\n", "w:4: !starttls: min is above tls"},
+		{head + "-- smtp 192.0.2.1:25 --\n!starttls cert=good large=ignore\n", "w:4: !starttls: large is none of reset close stall"},
 		{head + "-- smtp 192.0.2.1:25 --\nS: 220 hi\n!starttls cert=mine\n", `w:5: there is no certificate "mine"`},
 		{head + "-- proxy --\n", "w:3: proxy needs ADDR:PORT"},
 		{head + "-- proxy localhost:1080 --\n", "w:3: "},

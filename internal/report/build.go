@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"mailaudit/internal/audit"
-	"mailaudit/internal/rules"
 )
 
 // History is when each failing (rule, subject) was first seen failing without
@@ -17,12 +16,13 @@ func Build(run *audit.Run, delta *audit.Delta, history History) Model {
 	s := run.Snapshot
 	m := Model{
 		Kind: run.Kind, Target: run.Target, Unicode: s.Domain.Unicode(), Run: run.ID, State: run.State, Started: run.Started.UTC(),
-		Vantage: s.Vantage.Name, Proxy: s.Vantage.Proxy, HELO: s.Vantage.HELO, Tag: run.Tag, Coverage: run.Score.Coverage,
+		Vantage: s.Vantage.Name, Proxy: s.Vantage.Proxy, HELO: s.Vantage.HELO, Tag: run.Tag, Remark: run.Note, Coverage: run.Score.Coverage, Rubric: run.Score.Rubric,
 		Scope: scopeFields(s.Scope), Tool: run.Tool,
 	}
 	var fails, notes, passes []audit.Finding
 	for _, f := range run.Findings {
 		switch {
+		case f.OurSide(): // is told by OwnSide
 		case f.Status == audit.Fail && f.Severity == audit.Info:
 			notes = append(notes, f)
 		case f.Status == audit.Fail:
@@ -40,6 +40,9 @@ func Build(run *audit.Run, delta *audit.Delta, history History) Model {
 	slices.SortStableFunc(m.Fails, func(a, b Item) int { return b.Severity.Rank() - a.Severity.Rank() })
 	m.OwnSide = ownSide(run)
 	m.Unknown = darkness(run, m.OwnSide != nil)
+	if m.OwnSide == nil {
+		m.OwnSide = refusedSide(run)
+	}
 	m.Tests, m.Means = tests(run), means(run)
 	if run.Kind != audit.KindSMTP {
 		m.Axes = axisLines(run)
@@ -50,43 +53,10 @@ func Build(run *audit.Run, delta *audit.Delta, history History) Model {
 	m.Traffic = traffic(run)
 	m.Proves, m.Limits = proves(run), limits(run, m)
 	m.Passwords = passwords(run)
+	m.Services = services(run)
 	m.Facts, m.Repeat = tables(run), repeats(run)
 	m.Next = next(run, m)
 	return m
-}
-
-func axisLines(run *audit.Run) []AxisLine {
-	axisOf := map[audit.RuleID]audit.Axis{}
-	for _, r := range rules.Catalogue() {
-		axisOf[r.ID] = r.Axis
-	}
-	fails := map[audit.Axis]map[audit.Severity]int{}
-	for _, f := range run.Findings {
-		if f.Status != audit.Fail {
-			continue
-		}
-		axis := axisOf[f.Rule]
-		if fails[axis] == nil {
-			fails[axis] = map[audit.Severity]int{}
-		}
-		fails[axis][f.Severity]++
-	}
-	var out []AxisLine
-	for _, axis := range audit.Axes() {
-		a, counted := run.Score.Axes[axis]
-		if !counted || a.Pass+a.Fail+a.Unknown == 0 {
-			continue
-		}
-		line := AxisLine{Name: axis, Question: question(axis), Coverage: a.Coverage, Unknown: a.Unknown, Provisional: a.Provisional}
-		for _, sev := range audit.Severities() {
-			n := fails[axis][sev]
-			if n > 0 && sev != audit.Info {
-				line.Counts = append(line.Counts, Count{sev, n})
-			}
-		}
-		out = append(out, line)
-	}
-	return out
 }
 
 // next names the commands that help with what this report shows.

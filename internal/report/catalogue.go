@@ -66,6 +66,8 @@ func areaTitle(a audit.Area) string {
 		return "Reverse DNS"
 	case audit.AreaDNSBL:
 		return "Block lists"
+	case audit.AreaVantage:
+		return "Our own side"
 	}
 	return strings.ToUpper(string(a))
 }
@@ -83,7 +85,7 @@ func RulesDoc(w io.Writer) error {
 	p.line("The severity says how bad a fail is for real mail today: *critical* mail is lost now, or strangers")
 	p.line("pass as the domain; *high* a large receiver rejects or defers because of it; *medium* some do, or")
 	p.line("protection is partial; *low* hygiene; *info* a fact that never counts.")
-	for _, area := range audit.Areas() {
+	for _, area := range append(audit.Areas(), audit.AreaVantage) {
 		p.line("")
 		p.line("## " + areaTitle(area))
 		for _, r := range all {

@@ -1,8 +1,6 @@
 package report
 
 import (
-	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -17,7 +15,7 @@ func darkReasons(run *audit.Run) map[audit.Key]audit.Reason {
 	out := map[audit.Key]audit.Reason{}
 	roots := map[string]audit.Reason{} // the first reason of each subject
 	for _, f := range run.Findings {
-		if f.Status != audit.UnknownStatus {
+		if f.Status != audit.UnknownStatus || f.OurSide() {
 			continue
 		}
 		why := audit.Reason{Code: f.Cause, Text: f.Detail}
@@ -42,13 +40,17 @@ func darkness(run *audit.Run, ours bool) []Dark {
 	by := map[audit.Reason]*Dark{}
 	reasons := darkReasons(run)
 	for _, f := range run.Findings {
-		if f.Status != audit.UnknownStatus {
+		if f.Status != audit.UnknownStatus || f.OurSide() {
 			continue
 		}
 		why := reasons[f.Key()]
 		d := by[why]
 		if d == nil {
 			d = &Dark{Text: why.Text, Cause: why.Code, Advice: advice(why.Code, ofDNS(f), strings.HasSuffix(f.Subject, "]:25"))}
+			said, refused := refusalOf(run, f.Subject)
+			if refused && said.Class == why.Code {
+				d.Advice = refusalAdvice(said)
+			}
 			if ours && ofConnect(run, f.Subject, why) {
 				d.Advice = "see above: it may well be your network"
 			}
@@ -118,8 +120,11 @@ func darkWhy[T any](o audit.Obs[T]) audit.Reason {
 // ofConnect reports whether the reason is that the endpoint could not be
 // connected to, and not that we did not want to or that our proxy failed.
 func ofConnect(run *audit.Run, subject string, why audit.Reason) bool {
-	if why.Code == audit.Blocked || why.Code == audit.Budget || why.Code == audit.ProxyFailed {
+	switch why.Code {
+	case audit.Blocked, audit.Budget, audit.ProxyFailed:
 		return false
+	case audit.EgressBlock, audit.Intercepted: // the rules say so of all that is there
+		return true
 	}
 	return slices.ContainsFunc(run.Snapshot.Facts.SMTP, func(e audit.Endpoint) bool {
 		return e.Connect.State == audit.Unknown && e.Connect.Why == why && e.Subject() == subject
@@ -133,20 +138,33 @@ func advice(cause audit.Code, dns, mx bool) string {
 		return adviceDNS(cause)
 	}
 	switch cause {
-	case audit.Timeout, audit.Unreachable, audit.EgressBlock:
+	case audit.Timeout, audit.NoAnswer, audit.Unreachable, audit.EgressBlock:
 		if !mx {
 			return "try again; if it stays so, from another network"
 		}
 	}
+	if words := adviceRefused(cause); words != "" {
+		return words
+	}
 	switch cause {
-	case audit.Timeout, audit.Unreachable:
+	case audit.Timeout, audit.NoAnswer, audit.Unreachable:
 		return "try again; if it stays so, from another network: port 25 is often blocked where one works"
 	case audit.NoRoute:
 		return "try from a network that has a way there; this is our side, not theirs"
 	case audit.EgressBlock:
 		return "try from a network that lets port 25 out; this is our side, not theirs"
-	case audit.TempFail, audit.Once, audit.Disagree, audit.Reset, audit.Closed, audit.TLSStall, audit.Budget:
+	case audit.Intercepted:
+		return "try from a network without such a proxy or firewall; this is our side, not theirs"
+	case audit.Reset, audit.Closed:
+		return "try again later; if it stays so, from another network: servers cut off addresses that they do not want"
+	case audit.TempFail, audit.Once, audit.Disagree, audit.TLSStall, audit.Budget:
 		return "try again later"
+	case audit.TLSOnly:
+		return "try --mode tls, which is how one speaks to this port"
+	case audit.ClearText:
+		return "try --mode starttls, which is how one speaks to this port"
+	case audit.NoGreeting:
+		return "try --mode tls; if nothing is said there either, from another network"
 	case audit.RefusedUs:
 		return "try from an address that may send mail, or ask the operator"
 	}
@@ -180,97 +198,4 @@ func adviceOurs(cause audit.Code) string {
 		return "this is a bug of mailaudit: please report it"
 	}
 	return ""
-}
-
-// portSMTP is where mail servers take mail from one another (RFC 5321 section
-// 4.5.4.2), and the one port that providers like to shut.
-const portSMTP = 25
-
-// connects counts how the connections of a run ended that came to nothing.
-type connects struct {
-	silent, shut, cut, local, proxy int
-	addrs                           map[netip.Addr]bool
-}
-
-// ownSide says that the cause is probably ours, where every connection to
-// port 25 came to nothing. Silence on one address is an ordinary fault of a
-// server; silence everywhere mostly is a provider that keeps port 25 shut.
-func ownSide(run *audit.Run) *OwnSide {
-	c := connects{addrs: map[netip.Addr]bool{}}
-	for _, e := range run.Snapshot.Facts.SMTP {
-		switch {
-		case e.Port != portSMTP || e.Connect.State == audit.NotTried:
-			continue
-		case e.Connect.Known():
-			return nil // somebody answered
-		}
-		switch e.Connect.Why.Code {
-		case audit.EgressBlock:
-			c.shut++
-			c.silent++
-		case audit.Timeout, audit.Unreachable:
-			c.silent++
-		case audit.NoRoute:
-			c.cut++
-		case audit.LocalPolicy:
-			c.local++
-		case audit.ProxyFailed:
-			c.proxy++
-		case audit.Blocked, audit.Budget, audit.Deadline, audit.Interrupted:
-			continue // not connected to
-		default:
-			return nil
-		}
-		c.addrs[e.Addr] = true
-	}
-	if len(c.addrs) == 0 {
-		return nil
-	}
-	out := c.words()
-	steps := []Next{
-		{Why: "run mailaudit where port 25 is open: on the mail server itself, or on a server of yours"},
-		{Why: "ask the provider of this network to open port 25 outwards"},
-		{Why: "does any mail server answer from here? Try one of somebody else", Command: "nc -w 10 HOST 25"},
-		{Why: "without SMTP, from here", Command: "mailaudit audit --passive " + audit.ShellQuote(run.Target)},
-	}
-	switch {
-	case c.onlyProxy():
-		steps = []Next{{Why: "check that the proxy runs, and that it lets you connect to port 25"}, steps[3]}
-	case c.silent+c.local == 0:
-		steps = []Next{{Why: "run mailaudit on a network that has a way there (with IPv6, if that is what is missing)"}, steps[3]}
-	}
-	if run.Kind == audit.KindSMTP { // which was asked for SMTP, and knows no domain
-		steps = steps[:len(steps)-1]
-	}
-	out.Steps = steps
-	return out
-}
-
-// onlyProxy reports whether the proxy is to blame for all of it.
-func (c connects) onlyProxy() bool { return c.proxy > 0 && c.silent+c.cut+c.local == 0 }
-
-func (c connects) words() *OwnSide {
-	const common = "Home providers and most clouds do that. Nothing is known about the mail servers themselves."
-	n := plural(len(c.addrs), "address")
-	switch {
-	case c.onlyProxy():
-		return &OwnSide{Title: "It is your proxy, not them",
-			Text: "The proxy let no connection through. Nothing is known about the mail servers themselves."}
-	case c.local > 0 && c.silent == 0:
-		return &OwnSide{Title: "It is this machine, not them",
-			Text: "This system does not permit connections to port 25 (a local firewall, for example). Nothing is known about the mail servers themselves."}
-	case c.silent == 0:
-		return &OwnSide{Title: "It is your network, not them",
-			Text: fmt.Sprintf("There is no way from here to %s of the mail servers (no IPv6 here, for example). Nothing is known about the mail servers themselves.", n)}
-	case c.shut == c.silent:
-		return &OwnSide{Title: "It is your network, not them", Text: "Port 25 is blocked where mailaudit runs. " + common}
-	case len(c.addrs) == 1:
-		return &OwnSide{Title: "It may be your network, not them",
-			Text: "The only address does not answer on port 25. Either it is silent to everybody, or port 25 is blocked where mailaudit runs. " + common}
-	}
-	text := fmt.Sprintf("Port 25 is probably blocked where mailaudit runs: none of the %s of the mail servers answers on it", n)
-	if c.cut > 0 {
-		text += fmt.Sprintf(", and to %d there is no way from here at all", c.cut)
-	}
-	return &OwnSide{Title: "It is probably your network, not them", Text: text + ". " + common}
 }

@@ -75,7 +75,7 @@ func TestDarkness(t *testing.T) {
 	run := &audit.Run{Target: "example.org"}
 	run.Snapshot.Facts.SMTP = []audit.Endpoint{end(t, "lone.example.org", "192.0.2.30", 25, audit.Unknown, audit.Timeout)}
 	run.Findings = []audit.Finding{
-		f("mx.implicit", "example.org", audit.ServFail, "192.0.2.53 answered SERVFAIL", "dig MX example.org  ->  servfail"),
+		f("mx.implicit", "example.org", audit.ServFail, "192.0.2.53 answered SERVFAIL", "dig -t MX -q example.org  ->  servfail"),
 		{Rule: "mx.no-route", Subject: "example.org", Status: audit.Pass},
 		f("smtp.unreachable", one, audit.Timeout, "there was no answer in time", "nc 192.0.2.25 25  ->  timeout"),
 		f("smtp.unreachable", six, audit.Timeout, "there was no answer in time", "nc 2001:db8::25 25  ->  timeout"),
@@ -89,7 +89,7 @@ func TestDarkness(t *testing.T) {
 	got := darkness(run, false)
 	want := []Dark{
 		{"192.0.2.53 answered SERVFAIL", audit.ServFail, []string{"example.org"}, []audit.RuleID{"mx.implicit"}, 1,
-			[]string{"dig MX example.org  ->  servfail"}, "try again, or ask another resolver: --resolver ADDRESS"},
+			[]string{"dig -t MX -q example.org  ->  servfail"}, "try again, or ask another resolver: --resolver ADDRESS"},
 		{"there was no answer in time", audit.Timeout, []string{one, six}, []audit.RuleID{"smtp.unreachable", "smtp.ehlo-refused"}, 4,
 			[]string{"nc 192.0.2.25 25  ->  timeout", "nc 2001:db8::25 25  ->  timeout"},
 			"try again; if it stays so, from another network: port 25 is often blocked where one works"},
@@ -118,6 +118,8 @@ func TestAdvice(t *testing.T) {
 		{audit.Malformed, true, "--resolver"}, {audit.NoRoute, false, "our side"}, {audit.LocalError, false, "our side"}, {audit.LocalPolicy, true, "our side"},
 		{audit.RefusedUs, false, "ask the operator"}, {audit.Blocked, false, "--allow-net"}, {audit.Deadline, true, "--timeout"},
 		{audit.Interrupted, true, "to the end"}, {audit.Bug, false, "report it"}, {audit.TLSStall, false, "later"}, {audit.EgressBlock, false, "lets port 25 out"},
+		{audit.NoAnswer, false, "port 25"}, {audit.Intercepted, false, "our side"}, {audit.TLSOnly, false, "--mode tls,"}, {audit.ClearText, false, "--mode starttls,"},
+		{audit.NoGreeting, false, "--mode tls;"}, {audit.Reset, false, "another network"}, {audit.Closed, false, "another network"},
 	} {
 		got := advice(c.cause, c.dns, true)
 		if !strings.Contains(got, c.part) {

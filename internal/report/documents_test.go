@@ -58,9 +58,9 @@ func TestHostileModel(t *testing.T) {
 		cell := Cell{CellKind(text), []string{text, text}}
 		m := Model{
 			Target: text, Unicode: text, Vantage: text, HELO: text, Tag: text, Result: text, Traffic: text, State: audit.RunState(text),
-			Scope: []Field{{text, cell}}, Headline: []string{text}, Proves: []string{text}, Limits: []string{text}, OwnSide: &OwnSide{text, text, []Next{{text, text}}},
-			Axes:  []AxisLine{{Name: audit.Axis(text), Question: text, Counts: []Count{{audit.Severity(text), 3}}, Coverage: 7}},
-			Since: &Since{Base: audit.RunRef{Vantage: text}, OtherVantage: true, Only: []audit.Area{audit.Area(text)}, Lines: []SinceLine{{Class: audit.Class(text), Text: text, Gone: []string{text}, Come: []string{text}, Moved: []string{text}}}},
+			Scope: []Field{{text, cell}}, Headline: []string{text}, Proves: []string{text}, Limits: []string{text}, Rubric: 1, OwnSide: &OwnSide{text, text, []Next{{text, text}}},
+			Axes:  []AxisLine{{Name: audit.Axis(text), Question: text, Grade: audit.Grade(text), Applies: true, Counts: []Count{{audit.Severity(text), 3}}, Coverage: 7, NotAsked: []audit.Area{audit.Area(text)}}},
+			Since: &Since{Grades: []GradeChange{{audit.Axis(text), text, text}}, Base: audit.RunRef{Vantage: text}, OtherVantage: true, Only: []audit.Area{audit.Area(text)}, Lines: []SinceLine{{Class: audit.Class(text), Text: text, Gone: []string{text}, Come: []string{text}, Moved: []string{text}}}},
 			Fails: []Item{it}, Notes: []Item{it}, Passes: []Item{it}, Passed: 1,
 			Unknown: []Dark{{Text: text, Subjects: []string{text}, Rules: []audit.RuleID{audit.RuleID(text)}, Checks: 1, Evidence: []string{text}, Advice: text}},
 			Facts:   []Table{{Title: text, Head: []string{text, text}, Rows: [][]Cell{{cell, cell}}, Note: cell}, {Title: text, Head: []string{text}, Server: true}},

@@ -196,20 +196,30 @@ func TestGoldenLists(t *testing.T) {
 	longName := strings.Repeat(strings.Repeat("a", 60)+".", 4) + "example"
 	lines := []RunLine{
 		{ID: 12, State: audit.Complete, Target: "example.org", Started: day, Fails: map[audit.Severity]int{audit.High: 2, audit.Low: 1, audit.Info: 4}, Unknown: 3, Changed: true, Tag: "after the move"},
-		{ID: 11, State: audit.Complete, Target: "example.org", Started: day.Add(-24 * time.Hour), Coverage: 100, Judged: 40},
+		{ID: 11, State: audit.Complete, Target: "example.org", Started: day.Add(-24 * time.Hour), Coverage: 100, Judged: 40, Note: "before the move to the new provider"},
 		{ID: 10, State: audit.Aborted, Target: "mail.department.university.example", Started: day.Add(-25 * time.Hour)},
-		{ID: 1234567, State: audit.Running, Target: longName, Started: day.Add(-26 * time.Hour), Tag: "\x1b[31mred"},
+		{ID: 1234567, State: audit.Running, Target: longName, Started: day.Add(-26 * time.Hour), Tag: "\x1b[31mred", Note: "two\nlines " + strings.Repeat("and more words of it ", 40)},
 		{ID: 9, State: audit.Complete, Target: "example.org", Started: day.Add(-48 * time.Hour), Coverage: 100, Judged: 40, Unknown: 1},
 		{ID: 8, State: audit.Complete, Target: "example.org", Started: day.Add(-72 * time.Hour), Coverage: 60, Judged: 30, Unknown: 14},
 		{ID: 7, State: audit.Complete, Target: "example.org", Started: day.Add(-96 * time.Hour), Unknown: 22, Changed: true},
 	}
+	points, poor := 78, 43
+	graded := slices.Clone(lines)
+	graded[0].Score = audit.Score{Rubric: 1, Axes: map[audit.Axis]audit.AxisScore{
+		audit.Delivery: {Points: &poor, Grade: audit.GradeD, Provisional: true}, audit.Protection: {Points: &poor, Grade: audit.GradeD, Provisional: true},
+		audit.Privacy: {Points: &points, Grade: audit.GradeB, Provisional: true},
+	}}
+	graded[2].Score = audit.Score{Rubric: 1, Axes: map[audit.Axis]audit.AxisScore{
+		audit.Delivery: {Points: &points, Grade: audit.GradeB}, audit.Protection: {Grade: audit.NoGrade, Provisional: true}, audit.Privacy: {Grade: audit.NoGrade},
+	}}
 	facts := load(t, "testdata/faults.json").Run.Snapshot.Facts
 	domain, _, err := audit.ParseDomain("example.org")
 	if err != nil {
 		t.Fatal(err)
 	}
+	asked := Asked{Resolvers: []string{"192.0.2.53", "tls://192.0.2.54#dns.example.net"}, Addresses: []string{"Spamhaus ZEN (zen.spamhaus.org)", "SpamCop (bl.spamcop.net)"}, Domains: []string{"Spamhaus DBL (dbl.spamhaus.org)"}}
 	everything := audit.Scope{Areas: audit.Areas(), AllowNets: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
-	dark := audit.Facts{MX: audit.MX{Records: audit.Dark[[]audit.MXRecord](audit.Reason{Code: audit.ServFail, Text: "192.0.2.53 answered SERVFAIL"}, "dig MX example.org")}}
+	dark := audit.Facts{MX: audit.MX{Records: audit.Dark[[]audit.MXRecord](audit.Reason{Code: audit.ServFail, Text: "192.0.2.53 answered SERVFAIL"}, "dig -t MX -q example.org")}}
 	for _, c := range []struct {
 		golden string
 		write  func(*bytes.Buffer) error
@@ -226,12 +236,15 @@ func TestGoldenLists(t *testing.T) {
 		}},
 		{"rules", func(b *bytes.Buffer) error { return RuleList(b, sampleRules(t), false) }},
 		{"runs", func(b *bytes.Buffer) error { return Runs(b, lines, false) }},
+		{"runs-graded", func(b *bytes.Buffer) error { return Runs(b, graded, false) }},
 		{"runs-none", func(b *bytes.Buffer) error { return Runs(b, nil, false) }},
-		{"dry-run", func(b *bytes.Buffer) error { return DryRun(b, domain, everything, facts) }},
+		{"dry-run", func(b *bytes.Buffer) error { return DryRun(b, domain, everything, facts, asked) }},
 		{"dry-run-passive", func(b *bytes.Buffer) error {
-			return DryRun(b, domain, audit.Scope{Areas: audit.Areas(), Passive: true}, facts)
+			return DryRun(b, domain, audit.Scope{Areas: audit.Areas(), Passive: true}, facts, asked)
 		}},
-		{"dry-run-dark", func(b *bytes.Buffer) error { return DryRun(b, domain, everything, dark) }},
+		{"dry-run-dark", func(b *bytes.Buffer) error {
+			return DryRun(b, domain, audit.Scope{Areas: []audit.Area{audit.AreaMX, audit.AreaSMTP}}, dark, asked)
+		}},
 	} {
 		t.Run(c.golden, func(t *testing.T) {
 			var b bytes.Buffer

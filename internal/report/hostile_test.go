@@ -65,6 +65,7 @@ func knownValues() map[reflect.Type][]string {
 		reflect.TypeFor[audit.Area]():     {"mx", "rdns", "smtp", "tls"},
 		reflect.TypeFor[audit.Code]():     {"timeout", "no-route", "servfail", "not-learned", "blocked-address", "deadline", "local-policy", "bug"},
 		reflect.TypeFor[audit.Kind]():     {"audit", "smtp"},
+		reflect.TypeFor[audit.Bucket]():   {"prompt", "over-5s", "over-30s", "over-2min"},
 		reflect.TypeFor[audit.Mode]():     {"", "starttls", "tls", "plain"},
 		reflect.TypeFor[audit.Family]():   {"ipv4", "ipv6"},
 		reflect.TypeFor[audit.RunState](): {"complete", "aborted", "running", "complete", "complete"},
@@ -147,7 +148,11 @@ func (f *filler) entry() Entry {
 			e.Run.Findings[i].Subject = e.Run.Snapshot.Facts.SMTP[i%2].Subject()
 		}
 	}
-	e.Run.Score.Axes = map[audit.Axis]audit.AxisScore{"delivery": {Pass: 1, Fail: 1, Unknown: 1}, "privacy": {Unknown: 1}}
+	var worded audit.AxisScore // a grade and areas that are no words of ours
+	f.fill(reflect.ValueOf(&worded).Elem())
+	e.Run.Score.Axes = map[audit.Axis]audit.AxisScore{
+		"delivery": {Pass: 1, Fail: 1, Unknown: 1}, "protection": worded, "privacy": {Unknown: 1, Grade: audit.NoGrade},
+	}
 	for i := range e.Delta.Facts {
 		whats := []string{"MX", "A", "alias", "existence", "greeting", "certificate", "TLS version"}
 		if i%8 < len(whats) {
@@ -241,6 +246,7 @@ func checkJSON(t *testing.T, e Entry) {
 	r := back.Runs[0]
 	same("target", r.Target, e.Run.Target)
 	same("tag", r.Tag, e.Run.Tag)
+	same("note", r.Note, e.Run.Note)
 	same("vantage", r.Vantage.Name, e.Run.Snapshot.Vantage.Name)
 	for i, f := range r.Findings {
 		want := e.Run.Findings[i]

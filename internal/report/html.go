@@ -138,6 +138,9 @@ func (r htmlReport) Dark() string { return r.darkTitle() }
 // Stand is where and when all was seen.
 func (r htmlReport) Stand() string { return stand(r.Model) }
 
+// Legend explains the marks of the grades.
+func (r htmlReport) Legend() []string { return r.legend() }
+
 // Line is the report in a line.
 func (r htmlReport) Line() string { return r.indexLine() }
 
@@ -169,10 +172,14 @@ func htmlFuncs() template.FuncMap {
 	return template.FuncMap{
 		"axis":     func(a AxisLine) string { return a.title() },
 		"capital":  capital,
-		"dark":     func(a AxisLine) string { return a.dark() },
 		"date":     func(t time.Time) string { return t.Format("2 Jan 2006") },
 		"faults":   func(a AxisLine) string { return a.faults() },
 		"goeson":   func(s *Since) string { return s.goesOn() },
+		"grade":    func(a AxisLine) string { return a.mark() },
+		"graded":   func(s *Since) string { return s.graded() },
+		"letter":   gradeClass,
+		"share":    func(a AxisLine) string { return a.share() },
+		"worth":    func(a AxisLine) string { return a.worth() },
 		"inc":      func(i int) int { return i + 1 },
 		"short":    func(name string) bool { return len(name) <= maxShort },
 		"labels":   func(name string) []string { return strings.SplitAfter(name, ".") }, // where a narrow column may break it
@@ -195,6 +202,7 @@ func htmlFuncs() template.FuncMap {
 		},
 		"more":   func(list []Said) []Said { return list[min(1, len(list)):] },
 		"status": statusClass,
+		"unseen": func(a AxisLine) string { return a.unseen() },
 		"word":   func(l SinceLine) string { return l.word() },
 		"zone":   zone,
 	}
@@ -206,6 +214,19 @@ func severityClass(s audit.Severity) string {
 		return "info"
 	}
 	return string(s)
+}
+
+// gradeClass is the class of a grade in the style sheet.
+func gradeClass(g audit.Grade) string {
+	switch g {
+	case audit.GradeA, audit.GradeB:
+		return "good"
+	case audit.GradeC:
+		return "medium"
+	case audit.GradeD, audit.GradeF:
+		return "high"
+	}
+	return "unseen"
 }
 
 // statusClass is the class of the status of a step in the style sheet: that

@@ -27,6 +27,7 @@ type jsonRun struct {
 	Domain   string         `json:"domain,omitempty"`
 	Unicode  string         `json:"unicode,omitempty"`
 	Tag      string         `json:"tag,omitempty"`
+	Note     string         `json:"note,omitempty"`
 	Scope    audit.Scope    `json:"scope"`
 	Started  time.Time      `json:"started"`
 	Finished time.Time      `json:"finished,omitzero"`
@@ -165,7 +166,7 @@ func toJSON(e Entry) jsonRun {
 	r, s := e.Run, e.Run.Snapshot
 	out := jsonRun{
 		ID: r.ID, UID: r.UID, Kind: r.Kind, State: r.State, Target: r.Target,
-		Domain: s.Domain.String(), Unicode: s.Domain.Unicode(), Tag: r.Tag, Scope: s.Scope,
+		Domain: s.Domain.String(), Unicode: s.Domain.Unicode(), Tag: r.Tag, Note: r.Note, Scope: s.Scope,
 		Started: r.Started, Finished: r.Finished, Vantage: s.Vantage, Tool: r.Tool, Score: r.Score,
 		Facts: jsonFacts{audit.FactsFormat, s.Facts}, Findings: []jsonFinding{},
 	}

@@ -19,15 +19,25 @@ type RunLine struct {
 	Vantage  string
 	Started  time.Time
 	Tag      string
+	Note     string // as the user typed it
 	Changed  bool
 	Fails    map[audit.Severity]int
 	Unknown  int
 	Coverage int
-	Judged   int // passes and fails that count: not those of severity info
+	Judged   int         // passes and fails that count: not those of severity info
+	Score    audit.Score // zero: it was given none
 }
 
-// colResult is the column of results in a list of runs.
-const colResult = 50
+// Columns of a list of runs: of what a run is about, of the results, and of
+// what they are behind the grades.
+const (
+	colTarget = 24
+	colResult = 50
+	colCounts = colResult + len("A*/A*/A* ")
+)
+
+// maxListedNote is how many lines a note takes in a list.
+const maxListedNote = 2
 
 // Runs writes a list of runs as a table.
 func Runs(w io.Writer, runs []RunLine, color bool) error {
@@ -36,27 +46,46 @@ func Runs(w io.Writer, runs []RunLine, color bool) error {
 		p.line("no runs")
 		return p.err
 	}
-	p.line(p.paint(bold, pad(pad(pad("RUN", 6)+"STARTED (UTC)", 24)+"DOMAIN", colResult)+"RESULT"))
+	graded := slices.ContainsFunc(runs, func(r RunLine) bool { return gradesInShort(r.Score) != "" })
+	head, column := pad(pad(pad("RUN", 6)+"STARTED (UTC)", colTarget)+"DOMAIN", colResult), colResult
+	if graded {
+		head, column = pad(head+"GRADES", colCounts), colCounts
+	}
+	p.line(p.paint(bold, head+"RESULT"))
 	for _, r := range runs {
-		result := string(r.State)
-		if r.State == audit.Complete {
-			result = counts(r)
+		p.runLine(r, column)
+		if r.Note != "" {
+			p.rows = maxListedNote
+			p.hang(pad("", colTarget)+"note: ", r.Note)
+			p.rows = 0
 		}
-		if r.Changed {
-			result += ", changed"
-		}
-		if r.Tag != "" {
-			result += ", tag " + r.Tag
-		}
-		lead := pad(fmt.Sprintf("%d ", r.ID), 6) + pad(r.Started.UTC().Format("2006-01-02 15:04"), 18)
-		target := Screen(r.Target)
-		if columns(target) > colResult-len(lead)-1 { // has lines of its own
-			p.hang(lead, target)
-			lead, target = "", ""
-		}
-		p.hang(pad(lead+target, colResult), result)
+	}
+	if graded {
+		p.line("")
+		p.line("grades: delivery/protection/privacy; * provisional, - none")
 	}
 	return p.err
+}
+
+// runLine writes one run; column is where the words about it begin.
+func (p *page) runLine(r RunLine, column int) {
+	result := string(r.State)
+	if r.State == audit.Complete {
+		result = counts(r)
+	}
+	if r.Changed {
+		result += ", changed"
+	}
+	if r.Tag != "" {
+		result += ", tag " + r.Tag
+	}
+	lead := pad(fmt.Sprintf("%d ", r.ID), 6) + pad(r.Started.UTC().Format("2006-01-02 15:04"), 18)
+	target := Screen(r.Target)
+	if columns(target) > colResult-len(lead)-1 { // has lines of its own
+		p.hang(lead, target)
+		lead, target = "", ""
+	}
+	p.hang(pad(pad(lead+target, colResult)+gradesInShort(r.Score), column), result)
 }
 
 // counts is "2 high, 1 low, 3 unknown", or "no faults". What is said of faults
@@ -98,9 +127,17 @@ func Diff(w io.Writer, m Model, color bool) error {
 	return p.err
 }
 
+// Asked is whom an audit puts its DNS questions to, and which block lists some
+// of these questions are for.
+type Asked struct {
+	Resolvers []string
+	Addresses []string // lists of addresses
+	Domains   []string // lists of domains
+}
+
 // DryRun writes what an audit of a domain would contact. facts are what DNS
 // said of its MX records and addresses.
-func DryRun(w io.Writer, d audit.Domain, scope audit.Scope, facts audit.Facts) error {
+func DryRun(w io.Writer, d audit.Domain, scope audit.Scope, facts audit.Facts, asked Asked) error {
 	p := &page{w: w}
 	p.hang("", d.String())
 	if facts.MX.Records.State == audit.Unknown {
@@ -126,7 +163,29 @@ func DryRun(w io.Writer, d audit.Domain, scope audit.Scope, facts audit.Facts) e
 	if !connects {
 		p.line("  no connections: DNS only")
 	}
-	p.line("  DNS questions go to the resolvers alone; nothing was connected to now")
+	p.hang("  ", "DNS questions go to the resolvers alone: "+strings.Join(asked.Resolvers, ", "))
+	if scope.Has(audit.AreaDNSBL) {
+		p.hang("  ", fmt.Sprintf("through these, block lists are asked about every public address: %s; and about %s: %s; and about their own test entries",
+			strings.Join(asked.Addresses, ", "), d, strings.Join(asked.Domains, ", ")))
+	} else {
+		p.line("  no block lists")
+	}
+	p.line("  nothing was connected to now")
+	return p.err
+}
+
+// DryRunControls writes which control hosts an audit may connect to, besides
+// what it is about: at most so many of them in each family.
+func DryRunControls(w io.Writer, hosts []string, most int) error {
+	p := &page{w: w}
+	if len(hosts) == 0 {
+		p.hang("", "no control host would be contacted: what does not answer stays unknown")
+		return p.err
+	}
+	p.hang("", fmt.Sprintf("only if a server does not answer, or talks as if something rewrote its words: up to %d of these in each family, one connection each, to see whether it is our own network (--control none: nobody)", most))
+	for _, h := range hosts {
+		p.hang("  ", h)
+	}
 	return p.err
 }
 

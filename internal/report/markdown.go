@@ -2,8 +2,10 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"mailaudit/internal/audit"
@@ -166,11 +168,30 @@ func (d *mdPage) summary(m Model) {
 	}
 	var rows [][]string
 	for _, a := range m.Axes {
-		rows = append(rows, []string{
-			mdWords(a.title() + ": " + a.Question), mdWords(a.faults()), fmt.Sprintf("%d %%", a.Coverage), a.dark(),
-		})
+		row := []string{mdWords(a.title() + ": " + a.Question)}
+		if m.Rubric > 0 {
+			row = append(row, gradeCell(a))
+		}
+		rows = append(rows, append(row, mdWords(a.faults()), a.share(), mdWords(cmp.Or(a.unseen(), "-"))))
 	}
-	d.table([]string{"Question", "Faults", "Seen", "Not known"}, rows)
+	head := []string{"Question", "Faults", "Seen of what counts", "Not seen"}
+	if m.Rubric > 0 {
+		head = slices.Insert(head, 1, "Grade")
+	}
+	d.table(head, rows)
+	var lines []string
+	for _, l := range m.legend() {
+		lines = append(lines, "- "+mdWords(l))
+	}
+	d.block(lines...)
+}
+
+// gradeCell is "**B**, 78 points, provisional", or "no grade".
+func gradeCell(a AxisLine) string {
+	if !a.Grade.Given() {
+		return mdWords(a.worth())
+	}
+	return mdBold(string(a.Grade)) + ", " + mdWords(a.worth())
 }
 
 func (d *mdPage) since(s *Since) {
@@ -183,6 +204,9 @@ func (d *mdPage) since(s *Since) {
 		d.block(capital(s.silence()) + ".")
 	}
 	var lines []string
+	if s.graded() != "" {
+		lines = append(lines, "- **grades**: "+mdWords(s.graded()))
+	}
 	for _, l := range s.Lines {
 		lines = append(lines, "- "+mdBold(l.word())+": "+mdWords(l.marked()))
 		for _, w := range l.Gone {

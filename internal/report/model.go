@@ -27,6 +27,7 @@ type Model struct {
 	Proxy   string // that servers were connected to through; empty: none
 	HELO    string // the name given in EHLO; empty when nothing was connected to
 	Tag     string
+	Remark  string  // the note of the run, as the user typed it; empty: none
 	Scope   []Field // what was looked at
 	Tool    audit.Tool
 	// Result is the report in a few words, for a list of reports.
@@ -38,6 +39,7 @@ type Model struct {
 	OwnSide  *OwnSide   // nil: nothing speaks for a cause on our own side
 	Tests    []Test     // address by address; runs of kind smtp alone
 	Axes     []AxisLine // none in runs of kind smtp: one server is no grade of a domain
+	Rubric   int        // by which it was graded; 0: not
 	Coverage int
 	Since    *Since // nil: there was nothing to compare with
 	Fails    []Item // worst first; info apart
@@ -52,9 +54,10 @@ type Model struct {
 	Limits   []string // what it does not prove; clauses
 	// Passwords is what there is to know of logins; runs of kind smtp alone.
 	Passwords string
-	Facts     []Table  // what was observed, for looking up
-	Repeat    []Repeat // the same by hand
-	Next      []Next   // worth typing now
+	Services  []Service // that servers offer, by name
+	Facts     []Table   // what was observed, for looking up
+	Repeat    []Repeat  // the same by hand
+	Next      []Next    // worth typing now
 }
 
 // Field is a line of a title block.
@@ -72,6 +75,16 @@ type Table struct {
 	Note Cell
 	// Server: one of several alike, the title is its endpoint.
 	Server bool
+}
+
+// Service is an extension that some servers list (RFC 5321 section 2.2.2).
+type Service struct {
+	Name  string // with its parameters, as listed
+	Means string
+	Ref   string // who defines it; what it is where nobody does
+	// Where are the endpoints that offer it, and NotAt those that do not, both
+	// in the order of the facts.
+	Where, NotAt []string
 }
 
 // Cell is a fact, a line for each of its parts.
@@ -115,15 +128,20 @@ type Next struct {
 // AxisLine is the state of one axis.
 type AxisLine struct {
 	Name     audit.Axis
-	Question string  // what it answers
-	Counts   []Count // of fails, worst first
-	Coverage int
+	Question string      // what it answers
+	Grade    audit.Grade // "" in runs from before there were grades
+	Points   int         // 0 to 100; only with a letter
+	Counts   []Count     // of rules that fail, by their worst subject, worst first
+	Seen     bool        // anything was
+	Applies  bool        // anything could have been
+	Coverage int         // of what counts, in percent
 	Unknown  int
-	// Provisional: a rule of high severity is unknown.
+	NotAsked []audit.Area // left out by this run, with questions of this axis
+	// Provisional: with more light the grade may be another.
 	Provisional bool
 }
 
-// Count is how many fails of a severity there are.
+// Count is how many faults of a severity there are.
 type Count struct {
 	Severity audit.Severity
 	N        int
@@ -136,9 +154,17 @@ type Since struct {
 	OtherRules   bool         // the base was judged by another version of the catalogue
 	Only         []audit.Area // what both runs looked at, where that is less than this run did
 	Nothing      bool         // the two runs have no area in common
+	Grades       []GradeChange
 	Lines        []SinceLine
 	Still        int       // fails that go on
 	StillSince   time.Time // when the oldest of them began; zero: not known
+}
+
+// GradeChange is an axis that is graded otherwise than before. Texts are as in
+// "B 78 (provisional)", or "no grade".
+type GradeChange struct {
+	Axis     audit.Axis
+	Was, Now string
 }
 
 // SinceLine is one thing that changed: a verdict, or something published or

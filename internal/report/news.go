@@ -78,7 +78,7 @@ func (t *Tally) Add(e Entry) {
 	}
 	seen, faulty := false, false
 	for _, f := range e.Run.Findings {
-		seen = seen || f.Status.Known()
+		seen = seen || f.Status.Known() && !f.OurSide()
 		faulty = faulty || f.Status == audit.Fail && f.Severity != audit.Info
 	}
 	if !seen {

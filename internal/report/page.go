@@ -199,6 +199,14 @@ func Columns(left string, column int, right string) string {
 	return b.String()
 }
 
+// Paragraph is text wrapped to the width.
+func Paragraph(text string) string {
+	var b strings.Builder
+	p := &page{w: &b}
+	p.hang("", text)
+	return b.String()
+}
+
 // beside is Columns on a page.
 func (p *page) beside(left string, column int, right string) {
 	body := strings.TrimLeft(left, " ")

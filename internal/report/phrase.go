@@ -10,32 +10,6 @@ import (
 // This file has the phrases that all renderers use, so that a terminal and a
 // document say the same.
 
-// faults is "3 high, 1 low", "no faults", or "nothing seen".
-func (a AxisLine) faults() string {
-	var words []string
-	for _, c := range a.Counts {
-		words = append(words, fmt.Sprintf("%d %s", c.N, c.Severity))
-	}
-	switch {
-	case len(words) == 0 && a.Coverage == 0:
-		return "nothing seen"
-	case len(words) == 0:
-		return "no faults"
-	}
-	return strings.Join(words, ", ")
-}
-
-// dark counts what is not known of the axis.
-func (a AxisLine) dark() string {
-	if a.Unknown == 0 {
-		return "none"
-	}
-	return plural(a.Unknown, "check")
-}
-
-// title is the name of the axis as a heading.
-func (a AxisLine) title() string { return capital(string(a.Name)) }
-
 // capital writes the first letter of a sentence in upper case, unless it
 // begins with a name or the like.
 func capital(s string) string {
@@ -160,6 +134,9 @@ func (m Model) indexLine() string {
 		out += fmt.Sprintf("; %d %% of what counts was seen", m.Coverage)
 	}
 	out += ", " + m.Started.Format("2 Jan 2006 15:04 MST")
+	if m.grades() != "" {
+		out = m.grades() + "; " + out
+	}
 	if m.Run > 0 {
 		out += fmt.Sprintf(", run %d", m.Run)
 	}
@@ -222,6 +199,9 @@ func (m Model) about() []Field {
 	}
 	if m.Tag != "" {
 		add("Tag", ours(m.Tag))
+	}
+	if m.Remark != "" {
+		add("Note", ours(m.Remark))
 	}
 	fields = append(fields, m.Scope...)
 	add("Made with", ours(fmt.Sprintf("mailaudit %s, rules %s", m.Tool.Version, m.Tool.Catalogue)))

@@ -90,6 +90,11 @@ func proves(run *audit.Run) []string {
 	if t.refusing > 0 {
 		out = append(out, fmt.Sprintf("that %s refused connections from here, twice", plural(t.refusing, "address")))
 	}
+	for _, g := range run.Snapshot.Facts.Egress {
+		if g.Out.State == audit.Seen {
+			out = append(out, fmt.Sprintf("that connections to port %d over %s leave this network: a control host answered", g.Port, g.Family))
+		}
+	}
 	secure := 0
 	for _, e := range mailEndpoints(run) {
 		if e.TLS.State == audit.Seen {
@@ -171,9 +176,10 @@ func sendersProven(f audit.Facts) []string {
 // limits lists what a result does not prove.
 func limits(run *audit.Run, m Model) []string {
 	var out []string
-	offered := false
+	offered, secured := false, false
 	for _, e := range run.Snapshot.Facts.SMTP {
 		offered = offered || e.StartTLS.State == audit.Seen
+		secured = secured || e.TLS.State == audit.Seen
 	}
 	switch {
 	case run.Snapshot.Scope.Passive:
@@ -201,20 +207,10 @@ func limits(run *audit.Run, m Model) []string {
 	if offered {
 		out = append(out, "that nobody reads along: STARTTLS protects against listeners, not against someone who removes the offer")
 	}
-	return append(out, "that other networks see the same: servers treat sources differently (reputation, rate, allow lists)")
-}
-
-// question is what an axis answers.
-func question(a audit.Axis) string {
-	switch a {
-	case audit.Delivery:
-		return "does mail arrive, both ways?"
-	case audit.Protection:
-		return "can strangers send as this domain?"
-	case audit.Privacy:
-		return "is mail protected on the way?"
+	if secured {
+		out = append(out, "anything about what of TLS was not tried: SSL 3, EXPORT, NULL and anonymous ciphers, compression, renegotiation")
 	}
-	return ""
+	return append(out, "that other networks see the same: servers treat sources differently (reputation, rate, allow lists)")
 }
 
 // scopeFields says what a run was asked to look at.
@@ -253,10 +249,8 @@ func result(run *audit.Run, m Model) string {
 	for _, a := range run.Score.Axes {
 		line.Judged += a.Pass + a.Fail
 	}
-	for _, f := range run.Findings {
-		if f.Status == audit.Fail {
-			line.Fails[f.Severity]++
-		}
+	for _, it := range m.Fails {
+		line.Fails[it.Severity]++
 	}
 	switch {
 	case m.Passed+len(m.Fails)+len(m.Notes) == 0 && m.Unseen > 0, untested(run, m):

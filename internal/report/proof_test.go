@@ -119,7 +119,7 @@ func TestResult(t *testing.T) {
 		{audit.Complete, []audit.Finding{pass, unknown, fail(audit.Low), fail(audit.High), fail(audit.Info)}, "1 high, 1 low, 1 unknown"},
 		{audit.Aborted, []audit.Finding{pass, fail(audit.Low)}, "aborted: 1 low"},
 	} {
-		got := Build(&audit.Run{State: c.state, Target: "example.org", Findings: c.findings, Score: rules.Score(c.findings)}, nil, nil).Result
+		got := Build(&audit.Run{State: c.state, Target: "example.org", Findings: c.findings, Score: rules.Score(audit.KindAudit, audit.Scope{Areas: audit.Areas()}, c.findings)}, nil, nil).Result
 		if got != c.want {
 			t.Errorf("%v: %q, want %q", c.findings, got, c.want)
 		}
@@ -130,8 +130,9 @@ func TestResult(t *testing.T) {
 // words, whoever wrote the names in it.
 func TestPasteable(t *testing.T) {
 	for _, good := range []string{
-		"dig MX example.org", "dig PTR 1.2.0.192.in-addr.arpa", "nc 192.0.2.1 25", "nc 2001:db8::1 25",
+		"dig -t MX -q example.org", "dig PTR 1.2.0.192.in-addr.arpa", "nc 192.0.2.1 25", "nc 2001:db8::1 25",
 		"openssl s_client -starttls smtp -connect '[2001:db8::1]:25' -servername mx.example.org", audit.Dig("A", "it's.example"), audit.Dig("A", "$(id).example"), audit.Dig("A", `a\;b.example`),
+		audit.Dig("A", "-f.example"), audit.Dig("A", "+x.example"), audit.Dig("A", "@192.0.2.1"), audit.Dig("A", "-f x"), audit.Dig("TYPE65", "axfr"),
 	} {
 		if !pasteable(good) {
 			t.Errorf("%s is not pasteable", good)
@@ -140,7 +141,8 @@ func TestPasteable(t *testing.T) {
 	for _, bad := range []string{
 		"", "dig", "dig A", "dig A ", "dig A ''", "rm -rf /", "dig A x; id", "dig A $(id)", "dig A `id`", "dig A x | sh", "dig A x > y", "dig A x & y", "dig A x\nid", "dig A 'x", "dig A x'y",
 		"dig A *", "dig A ~", "dig A x #", "dig A \x1b", "dig A x\u202e", "nc 192.0.2.1 25 < y", `dig A \x`, "dig A !x", "dig A {a,b}",
-		audit.Dig("A", "-f.example"), audit.Dig("A", "+x.example"), audit.Dig("A", "@192.0.2.1"), audit.Dig("A", "-f x"),
+		"dig A '-f.example'", "dig A +x.example", "dig A @192.0.2.1", "dig -f x", "dig -t A", "dig -t A -q", "dig -t A -q ''", "dig -t A x", "dig -t -f -q x", "dig -t A -f x", "dig -q x",
+		"dig -t A -q x; id", "dig -t A -q $(id)", "dig -t A -q x > y",
 	} {
 		if pasteable(bad) {
 			t.Errorf("%q is pasteable", bad)
@@ -164,7 +166,7 @@ func TestPasteableShell(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", command, err)
 		}
-		if want := "A\n" + audit.DNSName(name).String() + "\n"; string(out) != want {
+		if want := "-t\nA\n-q\n" + audit.DNSName(name).String() + "\n"; string(out) != want {
 			t.Errorf("%s: the shell sees %q, want %q", command, out, want)
 		}
 	}
@@ -181,7 +183,7 @@ func TestRepeats(t *testing.T) {
 			seen[c] = true
 		}
 	}
-	for _, want := range []string{"dig MX example.org", "dig AAAA mx2.example.org", "dig PTR 9.2.0.192.in-addr.arpa", "dig A out2.example.org", "nc 2001:db8::25 25",
+	for _, want := range []string{"dig -t MX -q example.org", "dig -t AAAA -q mx2.example.org", "dig -t PTR -q 9.2.0.192.in-addr.arpa", "dig -t A -q out2.example.org", "nc 2001:db8::25 25",
 		"openssl s_client -starttls smtp -connect '[2001:db8::25]:25' -servername mx1.example.org"} {
 		if !seen[want] {
 			t.Errorf("%s is missing in %v", want, seen)
@@ -195,14 +197,14 @@ func TestRepeats(t *testing.T) {
 // TestContinued: a command over several lines is one for a shell.
 func TestContinued(t *testing.T) {
 	long := "openssl s_client -starttls smtp -connect '[2001:db8::25]:25' -servername mx1.example.org"
-	m := Model{Target: "example.org", Repeat: []Repeat{{"x", []string{long, "dig MX example.org", "dig A " + strings.Repeat("a", 150)}}}}
+	m := Model{Target: "example.org", Repeat: []Repeat{{"x", []string{long, "dig -t MX -q example.org", "dig -t A -q " + strings.Repeat("a", 150)}}}}
 	var b strings.Builder
 	err := Text(&b, m, TextOptions{Verbose: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := strings.ReplaceAll(b.String(), "\\\n", "")
-	if !strings.Contains(collapse(got), long+" dig MX example.org dig A ") {
+	if !strings.Contains(collapse(got), long+" dig -t MX -q example.org dig -t A -q ") {
 		t.Errorf("%s", b.String())
 	}
 	for _, l := range strings.Split(b.String(), "\n") {

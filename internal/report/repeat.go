@@ -14,12 +14,15 @@ import (
 // reader of a report is not the one who made it.
 func repeats(run *audit.Run) []Repeat {
 	f := run.Snapshot.Facts
-	var mx, hosts, senders, reverse, lists, clear, secure []string
+	var mx, hosts, senders, reverse, lists, clear, secure, old []string
 	mx = again(again(mx, f.MX.Exists), f.MX.Records)
 	for _, h := range f.Hosts {
 		hosts = again(again(hosts, h.A), h.AAAA)
 	}
 	hosts = again(again(hosts, f.Submission.STARTTLS), f.Submission.TLS)
+	for _, n := range f.Names {
+		hosts = again(again(hosts, n.A), n.AAAA)
+	}
 	senders = again(senders, f.SPF.Records)
 	for _, d := range f.DKIM {
 		senders = again(senders, d.Records)
@@ -46,6 +49,7 @@ func repeats(run *audit.Run) []Repeat {
 		}
 		clear = again(again(again(clear, e.Connect), e.Greeting), e.Hello)
 		secure = again(again(secure, e.TLS), e.HelloTLS)
+		old = again(old, e.OldTLS)
 	}
 	var out []Repeat
 	told := map[string]bool{}
@@ -57,6 +61,7 @@ func repeats(run *audit.Run) []Repeat {
 		{"block lists", lists},
 		{"SMTP in clear text (type EHLO and a name, then QUIT)", clear},
 		{"SMTP inside TLS, with the certificates", secure},
+		{"TLS 1.1, which is to be refused", old},
 		{"the whole dialogue, with swaks (which sends no mail so)", whole},
 	} {
 		r.Commands = slices.DeleteFunc(r.Commands, func(c string) bool {
@@ -108,18 +113,14 @@ func again[T any](list []string, o audit.Obs[T]) []string {
 
 // pasteable reports whether a POSIX shell takes the command for one of those
 // that we write, with plain words and words in single quotes, and whether dig
-// takes the name in it for a name and not for a server or an option.
+// takes the name in it for a name.
 func pasteable(command string) bool {
 	program, rest, _ := strings.Cut(command, " ")
 	if !slices.Contains([]string{"dig", "nc", "openssl", "swaks"}, program) || Screen(command) != command {
 		return false
 	}
-	if program == "dig" {
-		_, name, ok := strings.Cut(rest, " ")
-		name = strings.Trim(name, "'")
-		if !ok || name == "" || strings.Contains("-+@", name[:1]) {
-			return false
-		}
+	if program == "dig" && !digAsks(rest) {
+		return false
 	}
 	quoted := false
 	for i := 0; i < len(command); i++ {
@@ -135,4 +136,21 @@ func pasteable(command string) bool {
 		}
 	}
 	return !quoted
+}
+
+// digAsks reports whether dig takes its arguments for a type and a name: behind
+// -q it takes anything for a name. A run of an older version may have "TYPE
+// NAME", where the name must not look like a server or an option.
+func digAsks(arguments string) bool {
+	rest, marked := strings.CutPrefix(arguments, "-t ")
+	rrtype, name, _ := strings.Cut(rest, " ")
+	if marked {
+		name, marked = strings.CutPrefix(name, "-q ")
+		if !marked {
+			return false
+		}
+	}
+	name = strings.Trim(name, "'")
+	word := rrtype != "" && strings.IndexFunc(rrtype, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '0' || r > '9') }) < 0
+	return word && name != "" && (marked || !strings.Contains("-+@", name[:1]))
 }

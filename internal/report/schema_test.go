@@ -104,7 +104,11 @@ func everyField(t *testing.T) []byte {
 	e := f.entry()
 	r := e.Run
 	r.ID, r.State, r.Kind = 7, audit.Complete, audit.KindAudit
-	r.Score.Coverage = 50
+	points := 50
+	e.Delta.Score = &audit.Score{Rubric: 1, Points: &points, Grade: audit.GradeD, Provisional: true, Coverage: 50, Axes: map[audit.Axis]audit.AxisScore{
+		audit.Delivery: {Points: &points, Grade: audit.GradeD, Pass: 1, Fail: 1, Unknown: 1, Coverage: 50, Provisional: true, NotAsked: []audit.Area{audit.AreaSPF}},
+	}}
+	r.Score = *e.Delta.Score
 	s := &r.Snapshot
 	s.Scope.Areas = s.Scope.Areas[:1]
 	for i := range r.Findings {

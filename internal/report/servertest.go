@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"mailaudit/internal/audit"
@@ -89,11 +88,17 @@ func tests(run *audit.Run) []Test {
 			}
 		}
 		for _, s := range run.Sidecar.Sessions {
-			if s.Endpoint == e.Subject() {
+			switch {
+			case s.Endpoint != e.Subject():
+			case s.Purpose == "":
 				v.sessions = append(v.sessions, s)
+			default:
+				v.aside = append(v.aside, s)
 			}
 		}
-		slices.SortStableFunc(v.sessions, func(a, b audit.Session) int { return a.N - b.N })
+		for _, list := range [][]audit.Session{v.sessions, v.aside} {
+			slices.SortStableFunc(list, func(a, b audit.Session) int { return a.N - b.N })
+		}
 		out = append(out, v.test())
 	}
 	return out
@@ -105,6 +110,7 @@ type view struct {
 	e        audit.Endpoint
 	fails    []audit.Finding // of this address
 	sessions []audit.Session // in their order; none: no longer kept
+	aside    []audit.Session // those beside the main dialogue, for old versions of TLS
 }
 
 func (v view) test() Test {
@@ -118,8 +124,12 @@ func (v view) test() Test {
 	if _, all := mxTarget(v.run); all {
 		t.Address = v.e.Host.String() + " at " + t.Address
 	}
-	for i, s := range v.sessions {
-		talk := Talk{Title: fmt.Sprintf("%s, connection %d of %d", v.e.Addr, i+1, len(v.sessions))}
+	all := slices.Concat(v.sessions, v.aside)
+	for i, s := range all {
+		talk := Talk{Title: fmt.Sprintf("%s, connection %d of %d", v.e.Addr, i+1, len(all))}
+		if s.Purpose != "" {
+			talk.Title += ", for old TLS"
+		}
 		for _, l := range s.Lines {
 			talk.Lines = append(talk.Lines, TalkLine{fmt.Sprintf("%.3f", l.At.Seconds()), l.From, l.Text.String()})
 		}
@@ -147,10 +157,12 @@ func (v view) verdict() string {
 		return "not tried"
 	case v.e.Connect.State == audit.Absent:
 		return "refused"
+	case v.e.Connect.State == audit.Unknown && slices.ContainsFunc(v.fails, func(f audit.Finding) bool { return f.Rule == "smtp.unreachable" }):
+		return "does not answer"
 	case v.e.Connect.State == audit.Unknown:
 		return "unknown"
-	case v.refusedUs() && v.namesUs():
-		return "refused for us"
+	case v.received() != "":
+		return v.received() + with
 	case v.refusedUs():
 		return "turned us away"
 	case greeting.State == audit.Seen && greeting.Value.Code/100 == 4:
@@ -199,46 +211,6 @@ func (v view) unknowns() []audit.Reason {
 // about our address.
 func (v view) refusedUs() bool {
 	return slices.ContainsFunc(v.unknowns(), func(why audit.Reason) bool { return why.Code == audit.RefusedUs })
-}
-
-// ourAddress is what stands in facts where a server named the address that we
-// came from (audit.Stabilizer).
-const ourAddress = "<our address>"
-
-// namesUs reports whether the greeting that turned us away names our address.
-func (v view) namesUs() bool {
-	g := v.e.Greeting
-	return g.State == audit.Seen && g.Value.Code/100 == 5 && strings.Contains(greetingLine(g.Value), ourAddress)
-}
-
-// greetingLine is a greeting in one line.
-func greetingLine(g audit.Greeting) string {
-	var lines []string
-	for _, l := range g.Lines {
-		lines = append(lines, l.String())
-	}
-	return strings.Join(lines, " ")
-}
-
-// about says whose side a refusal is on.
-func (v view) about() string {
-	if !v.refusedUs() {
-		return ""
-	}
-	const rest = "Whatever comes after it is unknown, and nothing is held against the server."
-	g := v.e.Greeting
-	text := strings.ToLower(greetingLine(g.Value))
-	lists := g.State == audit.Seen && slices.ContainsFunc([]string{"spamhaus", "spamcop", "barracuda", "dnsbl", "rbl", "block list", "blocklist", "blacklist", "reputation"},
-		func(word string) bool { return strings.Contains(text, word) })
-	switch {
-	case v.namesUs() && lists:
-		return "The server names the address that we came from, and a block list: that is about your address, not about theirs. Servers that turn such addresses away work as meant. " + rest
-	case v.namesUs():
-		return "The server names the address that we came from: that is about your address, not about theirs. Servers that turn such addresses away work as meant. " + rest
-	case lists:
-		return "The server speaks of a block list or of reputation, which mostly is about the address that asks: yours. " + rest
-	}
-	return "A server that answers so mostly means the address that asks, which is yours (block lists, allow lists), or the name that it gives. " + rest
 }
 
 // took is how long a step lasted, the first time it was taken.

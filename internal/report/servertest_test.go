@@ -72,7 +72,7 @@ func TestSteps(t *testing.T) {
 	}{
 		{"all is seen", func(*audit.Endpoint) {}, nil, "works", []string{
 			"connect ok", "greeting ok 220 mx.example.org ESMTP", "EHLO ok mx.example.org", "STARTTLS ok TLS 1.3, X25519, TLS_AES_128_GCM_SHA256", "cert ok none was sent",
-			"versions ok TLS 1.3 chosen; others were not tried", "AUTH ok before TLS: PLAIN inside TLS: PLAIN LOGIN SCRAM-SHA-256 a login was not tried",
+			"versions ok TLS 1.3 chosen; 1.2, 1.1, 1.0 and SSL 3 not tried", "AUTH ok before TLS: PLAIN inside TLS: PLAIN LOGIN SCRAM-SHA-256 a login was not tried",
 			"extensions ok DSN only before TLS: SIZE 1000 only inside TLS: SIZE 2000"}, []string{"closed", "the rest"}},
 		{"nothing listens", func(e *audit.Endpoint) { e.Connect = audit.None[audit.Nothing](audit.ConnRefused, "", "") },
 			[]audit.RuleID{"smtp.unreachable"}, "refused", []string{"connect FAIL connection refused, twice smtp.unreachable (low)"}, []string{"greeting"}},
@@ -82,7 +82,7 @@ func TestSteps(t *testing.T) {
 			e.Greeting.Value.Code, e.Greeting.Value.Lines = 554, []audit.Raw{"5.7.1 [<our address>] blocked by a DNSBL"}
 			unknown(e, audit.Reason{Code: audit.RefusedUs, Text: "refused"})
 		}, nil, "refused for us", []string{"greeting refused 554 5.7.1 [<our address>] blocked", "the rest unknown EHLO, STARTTLS, cert, versions, AUTH and extensions",
-			"names the address that we came from, and a block list"}, []string{"FAIL"}},
+			"read as: reputation", "That is your address, not theirs: it is on a block list"}, []string{"FAIL"}},
 		{"refused without a reason", func(e *audit.Endpoint) {
 			e.Greeting.Value.Code, e.Greeting.Value.Lines = 554, []audit.Raw{"no"}
 			unknown(e, audit.Reason{Code: audit.RefusedUs, Text: "refused"})
@@ -117,6 +117,25 @@ func TestSteps(t *testing.T) {
 		{"TLS from the first byte", func(e *audit.Endpoint) {
 			e.Mode, e.Hello, e.StartTLS = audit.ModeTLS, audit.NA[audit.Hello]("TLS"), audit.NA[audit.Nothing]("TLS")
 		}, []audit.RuleID{"tls.weak-cipher-chosen"}, "works, with 1 fault", []string{"TLS FAIL TLS 1.3", "greeting ok", "AUTH ok inside TLS: PLAIN LOGIN", "extensions ok SIZE 2000, DSN"}, []string{"STARTTLS", "before TLS"}},
+		{"old versions are refused", func(e *audit.Endpoint) { e.OldTLS = audit.None[audit.OldTLS](audit.OldRefused, "refused", "") }, nil, "works",
+			[]string{"versions ok TLS 1.3 chosen; 1.1 and 1.0 refused; 1.2 and SSL 3 not tried"}, nil},
+		{"1.1 is accepted", func(e *audit.Endpoint) { e.OldTLS = audit.See(audit.OldTLS{Version: "TLS 1.1"}, "") }, []audit.RuleID{"tls.old-version-accepted"}, "works, with 1 fault",
+			[]string{"versions FAIL TLS 1.3 chosen; 1.1 accepted; 1.2, 1.0 and SSL 3 not tried"}, nil},
+		{"1.0 is accepted, under 1.2", func(e *audit.Endpoint) {
+			e.TLS.Value.Version, e.OldTLS = "TLS 1.2", audit.See(audit.OldTLS{Version: "TLS 1.0"}, "")
+		}, nil, "works", []string{"versions ok TLS 1.2 chosen; 1.0 accepted; SSL 3 not tried"}, nil},
+		{"nothing but 1.1", func(e *audit.Endpoint) {
+			e.TLS.Value.Version, e.OldTLS = "TLS 1.1", audit.See(audit.OldTLS{Version: "TLS 1.1"}, "")
+		}, []audit.RuleID{"tls.no-modern-version"}, "works, with 1 fault", []string{"versions FAIL TLS 1.1 chosen; 1.0 and SSL 3 not tried"}, nil},
+		{"old versions are not known", func(e *audit.Endpoint) { e.OldTLS = audit.Dark[audit.OldTLS](dark, "") }, nil, "works",
+			[]string{"versions ok TLS 1.3 chosen; 1.1 and 1.0 not known, no answer in time; 1.2 and SSL 3 not tried"}, nil},
+		{"a large ClientHello fails", func(e *audit.Endpoint) {
+			e.LargeHello = audit.None[audit.Nothing](audit.BrokenOffer, "a large one fails", "")
+		},
+			[]audit.RuleID{"tls.large-hello-fails"}, "works, with 1 fault", []string{"STARTTLS FAIL TLS 1.3, X25519, TLS_AES_128_GCM_SHA256 a large one fails tls.large-hello-fails (low)"}, nil},
+		{"offered to some", func(e *audit.Endpoint) {
+			e.StartTLSSteady = audit.None[audit.Nothing](audit.Varies, "one was and another was not", "")
+		}, nil, "works", []string{"TLS_AES_128_GCM_SHA256 one was and another was not"}, nil},
 		{"a slow greeting", func(e *audit.Endpoint) { e.Greeting.Value.Delay = audit.Slow }, nil, "works", []string{"greeting ok 220 mx.example.org ESMTP after more than 30 s"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -174,6 +193,16 @@ func TestStepsOfSidecar(t *testing.T) {
 		}
 	}
 	if len(test.Talks) != 2 || test.Talks[0].Lines[0].Text != "the end: STARTTLS is not in the reply" || len(test.Talks[1].Lines) != 1 {
+		t.Errorf("%+v", test.Talks)
+	}
+	aside := audit.Session{N: 3, Purpose: audit.PurposeOldTLS, Started: start.Add(9 * time.Second), Connect: time.Hour, Lines: []audit.Line{{At: time.Second, From: "*", Text: "TLS: no"}}, Outcome: "refused"}
+	test, text = shownTest(t, server(t, 25), nil, aside, second, first)
+	for _, want := range []string{"connect ok 21 ms", "closed ok with QUIT, 3 connections (1 for old TLS), 10 s"} {
+		if !strings.Contains(collapse(text), want) {
+			t.Errorf("lacks %q:\n%s", want, text)
+		}
+	}
+	if len(test.Talks) != 3 || test.Talks[2].Title != "192.0.2.1, connection 3 of 3, for old TLS" {
 		t.Errorf("%+v", test.Talks)
 	}
 	refused := end(t, "mx.example.org", "192.0.2.1", 25, audit.Absent, audit.ConnRefused)
@@ -236,7 +265,7 @@ func TestMeans(t *testing.T) {
 func TestStepOf(t *testing.T) {
 	for id, want := range map[audit.RuleID]string{
 		"smtp.unreachable": "connect", "smtp.greeting-late": "greeting", "helo.names-differ": "greeting", "smtp.ehlo-mangled": "EHLO", "tls.starttls-again": "STARTTLS",
-		"tls.weak-cipher-chosen": "STARTTLS", "tls.cert-name": "cert", "tls.no-modern-version": "versions", "auth.on-mx-port": "AUTH", "smtp.xclient-offered": "extensions",
+		"tls.weak-cipher-chosen": "STARTTLS", "tls.cert-name": "cert", "tls.no-modern-version": "versions", "tls.old-version-accepted": "versions", "tls.large-hello-fails": "STARTTLS", "tls.cert-root-sent": "cert", "auth.on-mx-port": "AUTH", "smtp.xclient-offered": "extensions",
 		"smtp.of-another-version": "greeting", "tls.of-another-version": "STARTTLS",
 	} {
 		if got := stepOf(id); got != want {

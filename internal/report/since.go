@@ -20,6 +20,7 @@ func since(run *audit.Run, delta *audit.Delta, history History) *Since {
 	if len(delta.Areas) < len(run.Snapshot.Scope.Areas) {
 		out.Only = delta.Areas
 	}
+	out.Grades = gradeChanges(delta.Score, run.Score)
 	t := teller{run: run, now: map[audit.Key]audit.Finding{}, dark: darkReasons(run)}
 	for _, f := range run.Findings {
 		t.now[f.Key()] = f

@@ -19,7 +19,7 @@ func (v view) steps() []Step {
 	if v.e.Mode == audit.ModeTLS {
 		list = []Step{v.connectStep(), v.handshakeStep(), v.certificateStep(), v.versionStep(), v.greetingStep(), v.helloStep()}
 	}
-	list = shortened(v.judged(append(list, v.authStep(), v.extensionsStep())))
+	list = shortened(v.judged(v.told(append(v.withFamily(list), v.authStep(), v.extensionsStep()))))
 	if len(v.sessions) > 0 {
 		list = append(list, v.closedStep())
 	}
@@ -88,11 +88,11 @@ func stepOf(id audit.RuleID) string {
 	switch id {
 	case "smtp.unreachable":
 		return stepConnect
-	case "smtp.ehlo-refused", "smtp.ehlo-mangled":
+	case "smtp.ehlo-refused", "smtp.ehlo-mangled", "smtp.tarpit":
 		return stepEHLO
-	case "smtp.xclient-offered":
+	case "smtp.xclient-offered", "smtp.old-commands", "smtp.extension-incomplete", "smtp.extension-malformed", "smtp.extension-twice", "smtp.requiretls-in-clear":
 		return stepExtensions
-	case "tls.no-modern-version":
+	case "tls.no-modern-version", "tls.old-version-accepted":
 		return stepVersions
 	}
 	switch id.Area() {
@@ -130,7 +130,10 @@ func stepFor[T any](name string, o audit.Obs[T], none string, value func(T) Cell
 func (v view) connectStep() Step {
 	s := stepFor(stepConnect, v.e.Connect, "connection refused, "+v.twice(), func(audit.Nothing) Cell { return Cell{} })
 	s.Took = v.took(func(s audit.Session) time.Duration { return s.Connect })
-	if s.Status == StepUnknown && len(v.sessions) > 1 {
+	silent, twice := strings.CutSuffix(v.e.Connect.Why.Text, ", twice")
+	if s.Status == StepUnknown && twice {
+		s.Seen = []Cell{{CellDark, []string{silent + ", " + v.twice()}}}
+	} else if s.Status == StepUnknown && len(v.sessions) > 1 {
 		s.Seen = append(s.Seen, Cell{CellDark, []string{"tried " + v.twice()}})
 	}
 	return s
@@ -167,112 +170,6 @@ func (v view) helloStep() Step {
 		s.Status = StepRefused
 	}
 	return s
-}
-
-// upgradeStep is STARTTLS: whether it is offered, and whether TLS comes up.
-func (v view) upgradeStep() Step {
-	s := stepFor(stepSTARTTLS, v.e.StartTLS, "not offered, "+v.twice(), func(audit.Nothing) Cell { return ours("offered") })
-	switch {
-	case v.e.StartTLS.State != audit.Seen:
-		return s
-	case v.e.Mode == audit.ModePlain:
-		s.Seen = []Cell{ours("offered, and not used in this mode")}
-		return s
-	}
-	tls := v.handshakeStep()
-	tls.Name = stepSTARTTLS
-	tls.Took = v.took(func(s audit.Session) time.Duration {
-		if s.TLS == 0 {
-			return 0 // it did not come to a handshake
-		}
-		return s.StartTLS + s.TLS
-	})
-	if tls.Status != StepOK {
-		tls.Seen = append([]Cell{ours("offered")}, tls.Seen...)
-	}
-	return tls
-}
-
-func (v view) handshakeStep() Step {
-	s := stepFor(stepTLS, v.e.TLS, "", func(t audit.TLS) Cell {
-		return theirs(strings.Join(notEmpty(t.Version, t.Group, t.Cipher), ", "))
-	})
-	if s.Status == StepAbsent {
-		s.Seen = append(s.Seen, ours(v.twice()))
-	}
-	s.Took = v.took(func(s audit.Session) time.Duration { return s.TLS })
-	return s
-}
-
-// certificateStep is the server's certificate: its dates, its name, its chain.
-func (v view) certificateStep() Step {
-	s := stepFor(stepCert, v.e.TLS, "", func(t audit.TLS) Cell {
-		if len(t.Chain) == 0 {
-			return Cell{CellNone, []string{"none was sent"}}
-		}
-		return validity(t.Chain[0], v.run.Started)
-	})
-	t := v.e.TLS.Value
-	if s.Status != StepOK || len(t.Chain) == 0 {
-		return s.without(v.e.TLS.State == audit.Absent, "TLS does not come up")
-	}
-	c := t.Chain[0]
-	name := "names " + v.e.Host.String() + ": "
-	s.Seen = append(s.Seen,
-		theirs(fmt.Sprintf("%s, issued by %s", c.Subject, c.Issuer)),
-		nameOrNot(name, t.NameMatch),
-		nameOrNot("leads to a trusted root: ", t.Trust),
-		ours(fmt.Sprintf("%s, %d bits; %s sent", c.KeyType, c.KeyBits, plural(t.ChainLen, "certificate"))),
-	)
-	return s
-}
-
-// without makes a step that has no meaning of one whose observation is absent.
-func (s Step) without(absent bool, why string) Step {
-	if absent {
-		s.Status, s.Seen = StepNotTried, []Cell{{CellNone, []string{why}}}
-	}
-	return s
-}
-
-// nameOrNot is a question to which the answer is yes, or no and why.
-func nameOrNot(question string, o audit.Obs[audit.Nothing]) Cell {
-	switch o.State {
-	case audit.Seen:
-		return ours(question + "yes")
-	case audit.Absent:
-		return ours(question + strings.Join(notEmpty("no", o.Why.Text), ", "))
-	}
-	return Cell{CellDark, []string{question + "not known, " + o.Why.Text}}
-}
-
-// validity says until when a certificate is valid, as seen from the moment of
-// the run.
-func validity(c audit.Certificate, at time.Time) Cell {
-	until := c.NotAfter.UTC().Format(dateForm)
-	switch {
-	case at.After(c.NotAfter):
-		return ours(fmt.Sprintf("expired on %s (%s before)", until, days(at.Sub(c.NotAfter))))
-	case at.Before(c.NotBefore):
-		return ours(fmt.Sprintf("not valid before %s (%s after)", c.NotBefore.UTC().Format(dateForm), days(c.NotBefore.Sub(at))))
-	}
-	return ours(fmt.Sprintf("valid until %s (%s more)", until, days(c.NotAfter.Sub(at))))
-}
-
-// days is a time in whole days.
-func days(d time.Duration) string {
-	if d < 24*time.Hour {
-		return "less than a day"
-	}
-	return plural(int(d/(24*time.Hour)), "day")
-}
-
-// versionStep is the version that was chosen; others are not tried out.
-func (v view) versionStep() Step {
-	s := stepFor(stepVersions, v.e.TLS, "", func(t audit.TLS) Cell {
-		return ours(t.Version + " chosen; others were not tried")
-	})
-	return s.without(v.e.TLS.State == audit.Absent, "TLS does not come up")
 }
 
 // extensionsStep is what else EHLO lists, and what of it only before TLS or
@@ -336,17 +233,27 @@ func orNone(words []string) string {
 
 // closedStep is how the connections ended.
 func (v view) closedStep() Step {
-	last := v.sessions[len(v.sessions)-1]
 	s := Step{Name: stepClosed, Status: StepOK}
 	how := "the conversation was broken off"
-	var total time.Duration
-	for _, l := range last.Lines {
-		total = max(total, l.At)
-		if l.From == "C" && l.Text == "QUIT" {
-			how = "with QUIT"
+	for _, each := range v.sessions {
+		for _, l := range each.Lines {
+			if l.From == "C" && l.Text == "QUIT" {
+				how = "with QUIT"
+			}
 		}
 	}
-	total += last.Started.Sub(v.sessions[0].Started)
-	s.Seen = []Cell{ours(strings.Join([]string{how, plural(len(v.sessions), "connection"), lasted(total)}, ", "))}
+	all := slices.Concat(v.sessions, v.aside)
+	var total time.Duration
+	for _, each := range all {
+		for _, l := range each.Lines {
+			total = max(total, l.At+each.Started.Sub(all[0].Started))
+		}
+		total = max(total, each.Started.Sub(all[0].Started))
+	}
+	many := plural(len(all), "connection")
+	if len(v.aside) > 0 {
+		many += fmt.Sprintf(" (%d for old TLS)", len(v.aside))
+	}
+	s.Seen = []Cell{ours(strings.Join([]string{how, many, lasted(total)}, ", "))}
 	return s
 }

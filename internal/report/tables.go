@@ -31,11 +31,16 @@ func tables(run *audit.Run) []Table {
 	if srv, asked := submissionTable(run); asked {
 		out = append(out, srv)
 	}
+	out = append(out, nameTables(f)...)
 	out = append(out, senderTables(domain, f)...)
 	if len(f.RDNS) > 0 {
 		out = append(out, reverseTable(f.RDNS))
 	}
 	out = append(out, listTables(f)...)
+	if len(f.Egress) > 0 {
+		out = append(out, egressTable(f.Egress))
+	}
+	out = append(out, serviceTables(services(run))...)
 	for _, e := range f.SMTP {
 		switch {
 		case run.Kind != audit.KindSMTP:
@@ -182,6 +187,9 @@ func endpointTable(e audit.Endpoint) Table {
 		return t
 	}
 	row("Greeting", cell(e.Greeting, "", greetingCell))
+	if e.Greeting.State == audit.Seen {
+		row("Family", familyCell(e))
+	}
 	row("EHLO", cell(e.Hello, "", helloCell))
 	if e.Helo.State == audit.Seen || e.Helo.State == audit.Unknown {
 		row("HELO", cell(e.Helo, "", helloCell))
@@ -191,7 +199,11 @@ func endpointTable(e audit.Endpoint) Table {
 	}
 	row("STARTTLS", cell(e.StartTLS, "not offered, twice", func(audit.Nothing) Cell { return ours("offered") }))
 	row("TLS", cell(e.TLS, "", func(s audit.TLS) Cell { return theirs(strings.Join(notEmpty(s.Version, s.Cipher, s.Group), ", ")) }))
+	if e.StartTLSSteady.State == audit.Absent {
+		row("STARTTLS every time", cell(e.StartTLSSteady, "", func(audit.Nothing) Cell { return Cell{} }))
+	}
 	if e.TLS.State == audit.Seen {
+		t.Rows = append(t.Rows, depthRows(e)...)
 		row("Extensions inside TLS", cell(e.HelloTLS, "", func(h audit.Hello) Cell { return insideCell(e.Hello, h) }))
 		t.Rows = append(t.Rows, certificateRows(e.TLS.Value)...)
 	}
@@ -265,7 +277,7 @@ func certificateRows(s audit.TLS) [][]Cell {
 	if len(names.Lines) == 0 {
 		names = Cell{CellNone, []string{"none"}}
 	}
-	return [][]Cell{
+	return append([][]Cell{
 		{ours("Certificate of"), theirs(c.Subject.String())},
 		{ours("Names in it"), names},
 		{ours("Issued by"), theirs(c.Issuer.String())},
@@ -273,7 +285,7 @@ func certificateRows(s audit.TLS) [][]Cell {
 		{ours("Key"), theirs(fmt.Sprintf("%s, %d bits, signed with %s", c.KeyType, c.KeyBits, c.Signature))},
 		{ours("SHA-256"), theirs(c.SHA256)},
 		{ours("Names the host"), cell(s.NameMatch, "", func(audit.Nothing) Cell { return ours("yes") })},
-		{ours("Chain"), ours(plural(s.ChainLen, "certificate") + " sent")},
+		{ours("Sent with it"), chainCell(s)},
 		{ours("Leads to a trusted root"), cell(s.Trust, "", func(audit.Nothing) Cell { return ours("yes") })},
-	}
+	}, extraRows(s)...)
 }

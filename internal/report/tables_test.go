@@ -93,7 +93,8 @@ func TestTableEndpoint(t *testing.T) {
 	e.Hello, e.StartTLS = audit.See(clear, ""), audit.See(audit.Nothing{}, "")
 	e.TLS = audit.See(audit.TLS{Version: "TLS 1.3", Cipher: "C"}, "")
 	e.HelloTLS = audit.See(audit.Hello{Name: "mx", Keywords: clear.Keywords[:1]}, "")
-	checkTable(t, "without a certificate", endpointTable(e), "Connection | accepted", `Greeting | code: 220 mx ESMTP, 220 \x1Bsecond`, "EHLO | code: mx at your service",
+	checkTable(t, "without a certificate", endpointTable(e), "Connection | accepted", `Greeting | code: 220 mx ESMTP, 220 \x1Bsecond`,
+		"Family | none: not known: nothing here recognises it", "EHLO | code: mx at your service",
 		"Extensions | code: SIZE 10, STARTTLS", "STARTTLS | offered", "TLS | code: TLS 1.3, C", "Extensions inside TLS | the same, without STARTTLS", "Certificate | none: none was sent")
 
 	e.HelloTLS = audit.See(clear, "") // STARTTLS again is not the same
@@ -103,14 +104,31 @@ func TestTableEndpoint(t *testing.T) {
 	rows := rowsOf(endpointTable(e))
 	want := []string{"TLS | code: TLS 1.2, C, G", "Extensions inside TLS | code: SIZE 10, STARTTLS", "Certificate of | code: CN=mx", "Names in it | code: mx, and 2 more", "Issued by | code: CN=ca",
 		"Valid | from 0001-01-01 00:00 UTC, until 0001-01-01 00:00 UTC", "Key | code: RSA, 2048 bits, signed with SHA256-RSA", "SHA-256 | code: ab", "Names the host | dark: not known: odd",
-		"Chain | 2 certificates sent", "Leads to a trusted root | none: the root is not known here"}
+		"Sent with it | code: and 1 more", "Leads to a trusted root | none: the root is not known here"}
 	if got := rows[len(rows)-len(want):]; !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
 
+	// What another connection showed, and what came along with the certificate.
+	e.OldTLS = audit.See(audit.OldTLS{Version: "TLS 1.1", Cipher: "\x1bC"}, "")
+	e.LargeHello = audit.None[audit.Nothing](audit.BrokenOffer, "a large one fails", "")
+	e.StartTLSSteady = audit.None[audit.Nothing](audit.Varies, "one was and another was not", "")
+	e.TLS.Value.Chain = append(e.TLS.Value.Chain, audit.Certificate{Subject: "CN=ca\xff"})
+	e.TLS.Value.SCTs, e.TLS.Value.Stapled = audit.See(audit.Nothing{}, ""), audit.None[audit.Nothing](audit.NotOffered, "none", "")
+	e.TLS.Value.Tickets, e.TLS.Value.MasterSecret = audit.Dark[audit.Nothing](audit.Reason{Text: "odd"}, ""), audit.NA[audit.Nothing]("built in")
+	rows = rowsOf(endpointTable(e))
+	for _, want := range []string{"TLS 1.1 and 1.0 | code: TLS 1.1 accepted, \\x1BC", "Post-quantum ClientHello | none: a large one fails", "STARTTLS every time | none: one was and another was not",
+		"Sent with it | code: CN=ca\\xFF", "In certificate logs | yes (SCT)", "OCSP response | none: no", "Resumption | dark: not known: odd", "Extended master secret | none: does not apply: built in"} {
+		if !slices.Contains(rows, want) {
+			t.Errorf("lacks %q: %q", want, rows)
+		}
+	}
+
+	e.StartTLSSteady = audit.Obs[audit.Nothing]{}
 	e.Hello, e.Helo = audit.None[audit.Hello](audit.Declined, "EHLO was refused, twice", ""), audit.See(audit.Hello{}, "")
 	e.StartTLS, e.TLS, e.HelloTLS = audit.NA[audit.Nothing]("no EHLO"), audit.NA[audit.TLS]("no EHLO"), audit.NA[audit.Hello]("no EHLO")
-	checkTable(t, "HELO", endpointTable(e), "Connection | accepted", `Greeting | code: 220 mx ESMTP, 220 \x1Bsecond`, "EHLO | none: EHLO was refused, twice", "HELO | accepted",
+	checkTable(t, "HELO", endpointTable(e), "Connection | accepted", `Greeting | code: 220 mx ESMTP, 220 \x1Bsecond`,
+		"Family | none: not known: nothing here recognises it", "EHLO | none: EHLO was refused, twice", "HELO | accepted",
 		"STARTTLS | none: does not apply: no EHLO", "TLS | none: does not apply: no EHLO")
 }
 

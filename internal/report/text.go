@@ -56,6 +56,7 @@ func Text(w io.Writer, m Model, o TextOptions) error {
 	p.unknown(m, o.Verbose)
 	p.good(m, o.Verbose)
 	if o.Verbose {
+		p.services(m.Services)
 		p.talks(m.Tests)
 	}
 	p.foot(m, o.Verbose)
@@ -81,6 +82,9 @@ func (p *page) head(m Model) {
 	if m.Kind == audit.KindSMTP {
 		p.meansOf(m)
 	}
+	if m.Remark != "" {
+		p.hang("note: ", m.Remark)
+	}
 	p.line("")
 	p.hang("  ", strings.Join(m.Headline, " "))
 	if m.Kind == audit.KindSMTP {
@@ -102,20 +106,6 @@ func (p *page) ownSide(o *OwnSide) {
 		}
 		p.hang(lead, s.Why+":")
 		p.hang(pad("", columns(lead)+2), s.Command)
-	}
-}
-
-func (p *page) axes(m Model) {
-	if len(m.Axes) > 0 {
-		p.line("")
-	}
-	for _, a := range m.Axes {
-		l := "  " + pad(a.title(), 13) + pad(a.faults(), 32) +
-			fmt.Sprintf("seen %3d %%", a.Coverage)
-		if a.Unknown > 0 {
-			l += fmt.Sprintf("  %d unknown", a.Unknown)
-		}
-		p.line(l)
 	}
 }
 

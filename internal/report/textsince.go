@@ -20,6 +20,9 @@ func (p *page) since(s *Since) {
 	if s.silence() != "" {
 		p.line("  " + s.silence())
 	}
+	if s.graded() != "" {
+		p.hang(sinceLabel("grades"), s.graded())
+	}
 	for _, l := range s.Lines {
 		p.sinceLine(l)
 	}

@@ -12,8 +12,8 @@ import (
 // claims nothing that was not seen.
 func headline(run *audit.Run, m Model) []string {
 	serious := 0
-	for _, f := range run.Findings {
-		if f.Status == audit.Fail && f.Severity.AtLeast(audit.High) {
+	for _, it := range m.Fails {
+		if it.Severity.AtLeast(audit.High) {
 			serious++
 		}
 	}
@@ -30,7 +30,7 @@ func headline(run *audit.Run, m Model) []string {
 	if len(run.Findings) == 0 {
 		return []string{"Nothing was judged."}
 	}
-	out := notEmpty(routeSentence(run), submissionSentence(run))
+	out := append(notEmpty(routeSentence(run), submissionSentence(run)), shutSentences(run)...)
 	if m.Passed+len(m.Fails)+len(m.Notes) == 0 && m.Unseen > 0 {
 		return append(out, "Nothing could be seen, so nothing is judged: this is neither good nor bad.")
 	}
@@ -59,9 +59,24 @@ func headline(run *audit.Run, m Model) []string {
 		out = append(out, fmt.Sprintf("Its mail hosts have more addresses than a run follows: %d were left out.", leftOut))
 	}
 	if m.Coverage < 100 && run.Kind != audit.KindSMTP { // no share of one server means anything
-		out = append(out, fmt.Sprintf("%d %% of what counts was seen; the rest is unknown, which is neither good nor bad.", m.Coverage))
+		out = append(out, fmt.Sprintf("%d %% of what counts was seen; the rest %s, which is neither good nor bad.", m.Coverage, unseen(run.Score)))
 	}
 	return out
+}
+
+// unseen says why the rest was not seen.
+func unseen(s audit.Score) string {
+	unknown, notAsked := false, false
+	for _, a := range s.Axes {
+		unknown, notAsked = unknown || a.Unknown > 0, notAsked || len(a.NotAsked) > 0
+	}
+	switch {
+	case unknown && notAsked:
+		return "is unknown or was not asked"
+	case notAsked:
+		return "was not asked"
+	}
+	return "is unknown"
 }
 
 // stopped says what a run is worth that did not come to its end.
@@ -139,7 +154,7 @@ func tallyOf(endpoints []audit.Endpoint) tally {
 			t.unwelcome++
 		case e.Connect.State == audit.Seen:
 			t.mute++
-		case e.Connect.Why.Code == audit.Timeout:
+		case e.Connect.Why.Code == audit.Timeout, e.Connect.Why.Code == audit.NoAnswer:
 			t.silent++
 		default:
 			t.spared++

@@ -22,7 +22,7 @@ func TestObserve(t *testing.T) {
 		return out
 	}
 	records := []dns.RR{record("example.org. 5 IN MX 10 a."), record("example.org. 5 IN MX 10 b.")}
-	const via = "dig MX example.org"
+	const via = "dig -t MX -q example.org"
 	for _, tt := range []struct {
 		a     Answer
 		obs   audit.Obs[[]string]

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strings"
 
 	"mailaudit/internal/audit"
@@ -26,7 +27,46 @@ func authRules() []Rule {
 		Fix:   "Switch logins off on port 25 and leave them on at 465 and 587 (Postfix: smtpd_sasl_auth_enable = no in main.cf, yes for the submission services in master.cf).",
 		After: reachable(),
 		Judge: judgeAuthOnMX,
+	}, {
+		ID: "auth.internal-offered", Axis: audit.Protection, Since: "0.2.0", Severity: audit.Low,
+		Title: "Port 25 offers no login of an internal network to the internet",
+		Refs: []Ref{{"RFC 6409", "4.3"}, {"[MS-SMTPNTLM]", "https://learn.microsoft.com/en-us/openspecs/windows_protocols/ms-smtpntlm/50c668f6-5ffc-4616-96df-b5a3f4b3311d"},
+			{"nmap smtp-ntlm-info", "https://nmap.org/nsedoc/scripts/smtp-ntlm-info.html"}},
+		Why: "NTLM, GSSAPI and their relatives log in to an Active Directory or Kerberos realm. A server that starts NTLM with a stranger tells him the names of the domain, the forest and the machine " +
+			"before anybody has logged in, and is a door for guessing the passwords of the whole organisation. (This audit does not start it.)",
+		Fix:   "Take integrated Windows authentication off the connector that faces the internet (Exchange: Set-ReceiveConnector, AuthMechanism without Integrated and ExchangeServer).",
+		After: reachable(),
+		Judge: judgeInternalAuth,
 	}}
+}
+
+// judgeInternalAuth looks at AUTH and at its twin of Exchange.
+func judgeInternalAuth(s *audit.Snapshot, r *Report) {
+	internal := []string{"NTLM", "GSSAPI", "GSS-SPNEGO", "NEGOTIATE", "KERBEROS_V4", "EXCHANGEAUTH"}
+	endpoints(s, r, func(e audit.Endpoint) {
+		if e.Port != portMX {
+			r.NA(e.Subject(), "logins belong on this port")
+			return
+		}
+		fault := Fault{Fix: audit.Fix{Summary: "offer such logins inside your own network alone", Steps: []string{
+			"Exchange: a receive connector for the internet without Integrated Windows authentication and Exchange Server authentication",
+			"if this audit ran from inside your own network: run it from outside as well",
+		}}}
+		eachHello(r, e, "no login of an internal network is offered", fault, func(h audit.Hello) []string {
+			var out []string
+			for _, k := range h.Keywords {
+				if k.Name != "AUTH" && k.Name != "X-EXPS" {
+					continue
+				}
+				for _, m := range strings.Fields(strings.ToUpper(string(k.Params))) {
+					if slices.Contains(internal, m) {
+						out = append(out, k.Name+" offers "+m)
+					}
+				}
+			}
+			return out
+		})
+	})
 }
 
 func judgeCleartext(s *audit.Snapshot, r *Report) {

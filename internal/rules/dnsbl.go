@@ -77,8 +77,9 @@ func asked(s *audit.Snapshot, r *Report) bool {
 }
 
 // addressListings calls judge for every address at every list of a tier, and
-// says "unknown" for hosts of which some address is not known.
-func addressListings(s *audit.Snapshot, r *Report, tier audit.ListTier, judge func(l audit.Listing, list audit.BlockList)) {
+// says "unknown" for hosts of which some address is not known. sender is how
+// bad a listing is for an address that sends; for others it is a fact to know.
+func addressListings(s *audit.Snapshot, r *Report, tier audit.ListTier, sender audit.Severity, judge func(l audit.Listing, list audit.BlockList)) {
 	if !asked(s, r) {
 		return
 	}
@@ -88,9 +89,11 @@ func addressListings(s *audit.Snapshot, r *Report, tier audit.ListTier, judge fu
 		list := listOf(s, l.Zone)
 		if err == nil && list.Tier == tier {
 			judged++
+			r.AtWorst(listingSubject(l), forRole(l.Role, sender))
 			judge(l, list)
 		}
 	}
+	onlyReceivers(s, r)
 	_, _, ok := Need(r, s.Domain.String(), s.Facts.MX.Records)
 	if ok && addressesKnown(s, r) && judged == 0 {
 		r.NA(s.Domain.String(), "there is no address to ask these lists about")
@@ -147,7 +150,7 @@ func listingEvidence(l audit.Listing, codes []audit.ListCode) string {
 }
 
 func judgeBlocking(s *audit.Snapshot, r *Report) {
-	addressListings(s, r, audit.TierBlocking, func(l audit.Listing, list audit.BlockList) {
+	addressListings(s, r, audit.TierBlocking, audit.High, func(l audit.Listing, list audit.BlockList) {
 		codes, ok := codesOf(r, l, list)
 		if !ok {
 			return
@@ -162,7 +165,7 @@ func judgeBlocking(s *audit.Snapshot, r *Report) {
 }
 
 func judgeSome(s *audit.Snapshot, r *Report) {
-	addressListings(s, r, audit.TierSome, func(l audit.Listing, list audit.BlockList) {
+	addressListings(s, r, audit.TierSome, audit.Low, func(l audit.Listing, list audit.BlockList) {
 		codes, ok := codesOf(r, l, list)
 		switch {
 		case !ok:
@@ -190,7 +193,7 @@ func failListed(r *Report, l audit.Listing, list audit.BlockList, codes []audit.
 }
 
 func judgePolicy(s *audit.Snapshot, r *Report) {
-	addressListings(s, r, audit.TierBlocking, func(l audit.Listing, list audit.BlockList) {
+	addressListings(s, r, audit.TierBlocking, audit.High, func(l audit.Listing, list audit.BlockList) {
 		codes, ok := codesOf(r, l, list)
 		if !ok {
 			return

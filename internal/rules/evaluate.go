@@ -17,14 +17,17 @@ func Evaluate(s *audit.Snapshot) []audit.Finding { return EvaluateWith(s, Catalo
 func EvaluateWith(s *audit.Snapshot, catalogue []Rule) []audit.Finding {
 	out := []audit.Finding{}
 	failed := map[audit.RuleID][]string{} // subjects
+	held := suspended(s)
+	said := &refusals{}
 	for i := range catalogue {
 		rule := &catalogue[i]
 		if !s.Scope.Has(rule.Area()) {
 			continue
 		}
-		findings := judge(s, rule)
+		findings := judge(s, rule, said)
 		for j := range findings {
 			f := &findings[j]
+			suspend(rule, f, held)
 			moot(s, rule, f, failed)
 			if f.Status == audit.Fail {
 				failed[rule.ID] = append(failed[rule.ID], f.Subject)
@@ -38,15 +41,15 @@ func EvaluateWith(s *audit.Snapshot, catalogue []Rule) []audit.Finding {
 
 // judge runs one rule. A panic is a bug of ours and must not cost the user
 // the rest of the audit: it becomes one unknown.
-func judge(s *audit.Snapshot, rule *Rule) (findings []audit.Finding) {
-	r := &Report{rule: rule}
+func judge(s *audit.Snapshot, rule *Rule, said *refusals) (findings []audit.Finding) {
+	r := &Report{rule: rule, refusals: said}
 	defer func() {
 		p := recover()
 		if p == nil {
 			return
 		}
 		findings = []audit.Finding{{
-			Rule: rule.ID, Subject: s.Domain.String(), Status: audit.UnknownStatus, Severity: rule.Severity,
+			Rule: rule.ID, Subject: s.Domain.String(), Status: audit.UnknownStatus, Severity: rule.Worst(),
 			Cause: audit.Bug, Detail: "this rule failed inside mailaudit: " + audit.Raw(fmt.Sprint(p)).Clip(200).String(),
 		}}
 	}()
@@ -64,7 +67,7 @@ func moot(s *audit.Snapshot, rule *Rule, f *audit.Finding, failed map[audit.Rule
 		for _, subject := range failed[first] {
 			if covers(s, subject, f.Subject) {
 				*f = audit.Finding{
-					Rule: f.Rule, Subject: f.Subject, Status: audit.NAStatus, Severity: rule.Severity,
+					Rule: f.Rule, Subject: f.Subject, Status: audit.NAStatus, Severity: rule.Worst(),
 					Detail: fmt.Sprintf(mootDetail+"%s fails for %s", first, subject),
 				}
 				return

@@ -183,7 +183,7 @@ func TestCatalogue(t *testing.T) {
 			}
 		}
 		seen[r.ID] = true
-		if !slices.Contains(audit.Areas(), r.Area()) || !slices.Contains(audit.Axes(), r.Axis) {
+		if !slices.Contains(append(audit.Areas(), audit.AreaVantage), r.Area()) || !slices.Contains(audit.Axes(), r.Axis) {
 			t.Errorf("%s has no known area or axis", r.ID)
 		}
 		if r.Title == "" || r.Why == "" || r.Fix == "" || r.Judge == nil || len(r.Refs) == 0 || r.Since == "" || r.Severity.Rank() < 0 {
@@ -197,32 +197,65 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
-// TestScoreMonotonic: turning a fail into a pass never lowers the passes,
-// and turning a verdict into an unknown never raises the coverage.
-func TestScoreMonotonic(t *testing.T) {
+// TestScoreLaws holds the score of every case to its laws, see lab.CheckScore:
+// by the rules that the case is about, as a run that asked for all areas and as
+// one that asked for a few.
+func TestScoreLaws(t *testing.T) {
+	check := func(t *testing.T, world *audit.Snapshot, scope audit.Scope, judge func(*audit.Snapshot) []audit.Finding) {
+		t.Helper()
+		broken, err := lab.CheckScore(world, judge, func(f []audit.Finding) audit.Score { return Score(audit.KindAudit, scope, f) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range broken {
+			t.Error(b)
+		}
+	}
+	check(t, good(t), good(t).Scope, Evaluate)
 	eachCase(t, func(t *testing.T, rule Rule, _ ruleCase, world *audit.Snapshot) {
-		findings := with(rule)(world)
-		base := Score(findings)
-		for i := range findings {
-			if !findings[i].Status.Known() {
-				continue
+		check(t, world, good(t).Scope, with(rule))
+		check(t, world, audit.Scope{Areas: []audit.Area{audit.AreaMX, audit.AreaTLS, rule.Area()}}, with(rule))
+	})
+}
+
+// TestWorstSeverity: whoever does not fail has a severity at least as bad as he
+// could fail with, so that what is not known is taken as seriously as it may be.
+func TestWorstSeverity(t *testing.T) {
+	could := map[audit.RuleID]map[audit.Severity]bool{}
+	eachCase(t, func(t *testing.T, rule Rule, _ ruleCase, world *audit.Snapshot) {
+		all := map[audit.Key]audit.Severity{}
+		for _, f := range Evaluate(good(t)) {
+			all[f.Key()] = f.Severity
+		}
+		for _, f := range Evaluate(world) {
+			calm, there := all[f.Key()]
+			if f.Status == audit.Fail && there && !calm.AtLeast(f.Severity) {
+				t.Errorf("%s of %s fails with %s, and passes with %s", f.Rule, f.Subject, f.Severity, calm)
 			}
-			was := findings[i].Status
-			findings[i].Status = audit.UnknownStatus
-			dark := Score(findings)
-			findings[i].Status = audit.Pass
-			better := Score(findings)
-			findings[i].Status = was
-			if dark.Coverage > base.Coverage {
-				t.Errorf("not knowing %s raised the coverage from %d to %d", findings[i].Rule, base.Coverage, dark.Coverage)
-			}
-			for axis, a := range base.Axes {
-				if better.Axes[axis].Pass < a.Pass || better.Axes[axis].Fail > a.Fail {
-					t.Errorf("a pass of %s made the %s axis worse", findings[i].Rule, axis)
+			if f.Status != audit.Fail && f.Rule == rule.ID {
+				if could[rule.ID] == nil {
+					could[rule.ID] = map[audit.Severity]bool{}
 				}
+				could[rule.ID][f.Severity] = true
 			}
 		}
 	})
+	for id, want := range map[audit.RuleID][]audit.Severity{
+		"rdns.ptr-missing":      {audit.High, audit.Info},
+		"rdns.not-confirmed":    {audit.High, audit.Info},
+		"rdns.generic-name":     {audit.Medium, audit.Info},
+		"rdns.many-names":       {audit.Low},
+		"dnsbl.listed-blocking": {audit.High, audit.Info},
+		"dnsbl.listed-some":     {audit.Low, audit.Info},
+		"smtp.ehlo-mangled":     {audit.High},
+		"mx.target-not-public":  {audit.Critical},
+	} {
+		for _, s := range audit.Severities() {
+			if could[id][s] != slices.Contains(want, s) {
+				t.Errorf("%s: what does not fail has severity %s: %t", id, s, could[id][s])
+			}
+		}
+	}
 }
 
 func TestBugIsUnknown(t *testing.T) {

@@ -20,6 +20,15 @@ func Need[T any](r *Report, subject string, o audit.Obs[T]) (v T, present, ok bo
 	return v, false, false
 }
 
+// seen opens an observation that is only of use where it was seen: for finding
+// out what else to say, not for a verdict.
+func seen[T any](o audit.Obs[T]) (v T, ok bool) {
+	if o.State != audit.Seen {
+		return v, false
+	}
+	return o.Value, true
+}
+
 // AnyOf opens several observations of which one is enough. present: at least
 // one was seen, values are theirs. Not present: all are absent. When none was
 // seen and one is unknown, AnyOf reports that and ok is false.

@@ -62,7 +62,7 @@ func forRole(role audit.Role, sender audit.Severity) audit.Severity {
 }
 
 func judgePTR(s *audit.Snapshot, r *Report) {
-	reverses(s, r, func(rv audit.Reverse) {
+	reverses(s, r, audit.High, func(rv audit.Reverse) {
 		subject := rv.Addr.String()
 		if what := s.Scope.Special(rv.Addr); what != "" {
 			r.NA(subject, "no address of the public internet: "+what)
@@ -107,7 +107,7 @@ func ptrFix(s *audit.Snapshot, rv audit.Reverse) audit.Fix {
 }
 
 func judgeConfirmed(s *audit.Snapshot, r *Report) {
-	reverses(s, r, func(rv audit.Reverse) {
+	reverses(s, r, audit.High, func(rv audit.Reverse) {
 		subject := rv.Addr.String()
 		if what := s.Scope.Special(rv.Addr); what != "" {
 			r.NA(subject, "no address of the public internet: "+what)

@@ -21,7 +21,7 @@ const (
 )
 
 func judgeManyNames(s *audit.Snapshot, r *Report) {
-	reverses(s, r, func(rv audit.Reverse) {
+	reverses(s, r, "", func(rv audit.Reverse) {
 		names, ok := ptrNames(s, r, rv)
 		if !ok {
 			return
@@ -70,7 +70,7 @@ func ptrNames(s *audit.Snapshot, r *Report, rv audit.Reverse) ([]audit.DNSName, 
 }
 
 func judgeGeneric(s *audit.Snapshot, r *Report) {
-	reverses(s, r, func(rv audit.Reverse) {
+	reverses(s, r, audit.Medium, func(rv audit.Reverse) {
 		names, ok := ptrNames(s, r, rv)
 		if !ok {
 			return

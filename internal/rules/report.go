@@ -13,6 +13,8 @@ import (
 type Report struct {
 	rule     *Rule
 	findings []audit.Finding
+	worst    map[string]audit.Severity // by subject, see AtWorst
+	refusals *refusals                 // shared by the rules of an evaluation
 }
 
 // Fault is the content of a fail.
@@ -23,6 +25,17 @@ type Fault struct {
 	Detail   string
 	Evidence []string // see Seen
 	Fix      audit.Fix
+}
+
+// AtWorst says how bad a fail of the subject could be, where that hangs on what
+// the subject is: an address that only receives needs no PTR record, so not
+// knowing whether it has one loses nothing. It is said before anything else of
+// the subject. By default it is the worst severity of the rule.
+func (r *Report) AtWorst(subject string, s audit.Severity) {
+	if r.worst == nil {
+		r.worst = map[string]audit.Severity{}
+	}
+	r.worst[subject] = s
 }
 
 // Pass says that the proposition holds.
@@ -60,7 +73,8 @@ func (r *Report) said(subject string) bool {
 	return slices.ContainsFunc(r.findings, func(f audit.Finding) bool { return f.Subject == subject })
 }
 
-// add keeps a finding. Two verdicts on one subject are a bug of the rule: the
+// add keeps a finding; one that does not fail has the worst severity with which
+// it could. Two verdicts on one subject are a bug of the rule: the
 // key of a finding must be unique.
 func (r *Report) add(f audit.Finding) {
 	for _, have := range r.findings {
@@ -70,7 +84,10 @@ func (r *Report) add(f audit.Finding) {
 	}
 	f.Rule = r.rule.ID
 	if f.Severity == "" {
-		f.Severity = r.rule.Severity
+		f.Severity = r.rule.Worst()
+		if s, ok := r.worst[f.Subject]; ok {
+			f.Severity = s
+		}
 	}
 	r.findings = append(r.findings, f)
 }

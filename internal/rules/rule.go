@@ -15,12 +15,16 @@
 // nothing else. docs/rules.md is generated from the same text by "make docs".
 package rules
 
-import "mailaudit/internal/audit"
+import (
+	"slices"
+
+	"mailaudit/internal/audit"
+)
 
 // Version is the version of the catalogue, stored with every run. It is
 // raised to the program's next version when rules come or go, so that a
 // comparison can tell a new check from a regression.
-const Version = "0.1.0"
+const Version = "0.2.0"
 
 // Ref is the source of a rule: an RFC with its section, or a receiver's
 // published requirement.
@@ -37,14 +41,22 @@ type Rule struct {
 	// Severity is the base; Judge may choose another one of Range.
 	Severity audit.Severity
 	Range    []audit.Severity // besides Severity
-	Title    string           // the proposition that passes
-	Refs     []Ref            // no citation, no rule
-	Why      string           // what goes wrong for real mail when it fails
-	Fix      string           // what to do, in general words
+	// AtPort25 is the worst that a fail on port 25 can be, where that is less
+	// than on the ports where mail is handed in. Empty: there is no difference.
+	AtPort25 audit.Severity
+	Title    string // the proposition that passes
+	Refs     []Ref  // no citation, no rule
+	Why      string // what goes wrong for real mail when it fails
+	Fix      string // what to do, in general words
 	// After lists rules that make this one moot where they fail: one dead host
 	// is one failure, not twelve. They stand earlier in the catalogue.
 	After []audit.RuleID
 	Judge func(s *audit.Snapshot, r *Report)
+}
+
+// Worst is the worst that a fail of the rule can be.
+func (r *Rule) Worst() audit.Severity {
+	return slices.MaxFunc(append([]audit.Severity{r.Severity}, r.Range...), func(a, b audit.Severity) int { return a.Rank() - b.Rank() })
 }
 
 // Area is the area of the rule.
@@ -57,7 +69,7 @@ func Catalogue() []Rule {
 	for _, area := range audit.Areas() {
 		all = append(all, of(area)...)
 	}
-	return all
+	return append(all, of(audit.AreaVantage)...)
 }
 
 // of are the rules of an area.
@@ -78,11 +90,13 @@ func of(area audit.Area) []Rule {
 	case audit.AreaDNSBL:
 		return dnsblRules()
 	case audit.AreaSMTP:
-		return smtpRules()
+		return append(smtpRules(), extensionRules()...)
 	case audit.AreaTLS:
-		return tlsRules()
+		return slices.Concat(tlsRules(), tlsDepthRules(), tlsCertRules())
 	case audit.AreaAUTH:
 		return append(authRules(), submissionRules()...)
+	case audit.AreaVantage:
+		return vantageRules()
 	}
 	return nil
 }
@@ -117,6 +131,8 @@ func (r Ref) URL() string {
 		return r.Section
 	case section == "":
 		return "https://www.rfc-editor.org/rfc/rfc" + n
+	case 'A' <= section[0] && section[0] <= 'Z':
+		return "https://www.rfc-editor.org/rfc/rfc" + n + "#appendix-" + section
 	}
 	return "https://www.rfc-editor.org/rfc/rfc" + n + "#section-" + section
 }

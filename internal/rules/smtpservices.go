@@ -122,14 +122,6 @@ func isVersion(tok string) bool {
 	return !isAddress(tok) && tok[0] != '.'
 }
 
-// maskedGreeting is the share of a greeting that asterisks must make up, in
-// percent, and how many there must be: a firewall that "inspects" SMTP leaves
-// at most a few characters of it (Cisco PIX leaves "2" and "0").
-const (
-	maskedGreeting = 50
-	minAsterisks   = 4
-)
-
 func judgeMangled(s *audit.Snapshot, r *Report) {
 	endpoints(s, r, func(e audit.Endpoint) {
 		if e.Mode == audit.ModeTLS {
@@ -141,13 +133,13 @@ func judgeMangled(s *audit.Snapshot, r *Report) {
 			"if there is none: ask your provider",
 		}}}
 		for _, g := range Gather(e.Greeting).Values {
-			if isMasked(g) {
+			if g.Masked() {
 				fault.Detail = "the greeting is masked with asterisks"
 				fault.Evidence = append(fault.Evidence, Seen(e.Greeting.Via, greetingText(g)))
 			}
 		}
 		for _, h := range Gather(e.Hello).Values {
-			masked := maskedKeywords(h)
+			masked := h.Masked()
 			if len(masked) == 0 {
 				continue
 			}
@@ -160,7 +152,9 @@ func judgeMangled(s *audit.Snapshot, r *Report) {
 				fault.Detail += "; one of them has the length of STARTTLS, which is missing"
 			}
 		}
-		if fault.Detail != "" {
+		// Whether a masked greeting is harmless, the reply to EHLO says.
+		open := fault.Severity == "" && e.Hello.State == audit.Unknown
+		if fault.Detail != "" && !open {
 			r.Fail(e.Subject(), fault)
 			return
 		}
@@ -177,23 +171,4 @@ func judgeMangled(s *audit.Snapshot, r *Report) {
 			r.Pass(e.Subject(), "nothing looks rewritten", Seen(e.Greeting.Via, greetingText(g)), Seen(e.Hello.Via, keywordNames(h)...))
 		}
 	})
-}
-
-func isMasked(g audit.Greeting) bool {
-	text := strings.Join(strings.Fields(strings.Join(texts(g.Lines), "")), "")
-	stars := strings.Count(text, "*")
-	return stars >= minAsterisks && stars*100 >= len(text)*maskedGreeting
-}
-
-// maskedKeywords are the keywords that consist of the letter X and at most
-// one other character at the end: "XXXXXXXA" is what a Cisco ASA makes of
-// STARTTLS. The shortest registered keyword has four characters.
-func maskedKeywords(h audit.Hello) []string {
-	var out []string
-	for _, name := range keywordNames(h) {
-		if len(name) >= 4 && strings.Trim(name[:len(name)-1], "X") == "" {
-			out = append(out, name)
-		}
-	}
-	return out
 }

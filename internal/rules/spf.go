@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"mailaudit/internal/audit"
@@ -167,53 +168,53 @@ func judgeSPFSeveral(s *audit.Snapshot, r *Report) {
 	}
 }
 
-// spfRecord is the terms of the one SPF record of the domain. Where there is
-// no such record it has said for the rule what is to be said.
-func spfRecord(s *audit.Snapshot, r *Report) (record audit.Raw, terms []spfTerm, ok bool) {
+// spfRecord is the one SPF record of the domain. Where there is no such record
+// it has said for the rule what is to be said.
+func spfRecord(s *audit.Snapshot, r *Report) (record audit.SPFRecord, ok bool) {
 	domain := s.Domain.String()
 	records, present, ok := Need(r, domain, s.Facts.SPF.Records)
 	switch {
 	case !ok:
-		return "", nil, false
+		return audit.SPFRecord{}, false
 	case !present:
 		r.NA(domain, "the domain publishes no SPF record")
-		return "", nil, false
+		return audit.SPFRecord{}, false
 	case len(records) != 1:
 		r.NA(domain, "receivers use none of several SPF records")
-		return "", nil, false
+		return audit.SPFRecord{}, false
 	}
-	return records[0], spfTerms(records[0]), true
+	return audit.ParseSPF(records[0]), true
 }
 
 func judgeSPFSyntax(s *audit.Snapshot, r *Report) {
-	record, terms, ok := spfRecord(s, r)
+	record, ok := spfRecord(s, r)
 	if !ok {
 		return
 	}
 	domain, evidence := s.Domain.String(), txtEvidence(s.Facts.SPF.Records)
-	faults := spfFaults(record, terms)
+	faults := record.Faults
 	if len(faults) == 0 {
 		r.Pass(domain, "every term of the record can be read", evidence...)
 		return
 	}
-	detail := "in the SPF record, " + faults[0]
+	detail := "in the SPF record, " + faults[0].String()
 	if len(faults) > 1 {
 		detail += fmt.Sprintf(" (and %d more)", len(faults)-1)
 	}
 	fix := audit.Fix{Summary: "correct the record"}
 	for _, f := range faults {
-		fix.Steps = append(fix.Steps, "correct or remove the term: "+f)
+		fix.Steps = append(fix.Steps, "correct or remove the term: "+f.String())
 	}
 	r.Fail(domain, Fault{Detail: detail, Evidence: evidence, Fix: fix})
 }
 
 func judgeSPFOpen(s *audit.Snapshot, r *Report) {
-	_, terms, ok := spfRecord(s, r)
+	record, ok := spfRecord(s, r)
 	if !ok {
 		return
 	}
 	domain, evidence := s.Domain.String(), txtEvidence(s.Facts.SPF.Records)
-	how := spfPassesAll(terms)
+	how := spfPassesAll(record)
 	if how == "" {
 		r.Pass(domain, "no term of the record itself passes every address", evidence...)
 		return
@@ -233,19 +234,18 @@ func judgeSPFOpen(s *audit.Snapshot, r *Report) {
 
 // spfPassesAll says how the record passes the whole world, or "". What stands
 // behind all does not count.
-func spfPassesAll(terms []spfTerm) string {
+func spfPassesAll(record audit.SPFRecord) string {
 	var ranges []netip.Prefix
-	end := spfAll(terms)
-	for i, t := range terms {
+	end := record.All()
+	for i, t := range record.Terms {
 		if end >= 0 && i > end || t.Qualifier != '+' {
 			continue
 		}
 		if i == end {
-			return "the term " + t.quoted() + " passes every address"
+			return "the term " + t.Quoted() + " passes every address"
 		}
-		p, ok := t.network()
-		if ok {
-			ranges = append(ranges, p)
+		if t.Network.IsValid() {
+			ranges = append(ranges, t.Network)
 		}
 	}
 	// All unicast addresses: the classes A to C of IPv4, and all of IPv6 that
@@ -285,19 +285,20 @@ func coveredBy(p netip.Prefix, ranges []netip.Prefix) bool {
 }
 
 func judgeSPFVerdict(s *audit.Snapshot, r *Report) {
-	_, terms, ok := spfRecord(s, r)
+	record, ok := spfRecord(s, r)
 	if !ok {
 		return
 	}
 	domain, evidence := s.Domain.String(), txtEvidence(s.Facts.SPF.Records)
-	end, detail := spfAll(terms), ""
+	end, detail := record.All(), ""
+	redirects := slices.ContainsFunc(record.Terms, func(t audit.SPFTerm) bool { return t.Is("redirect") })
 	switch {
-	case end >= 0 && terms[end].Qualifier == '+':
+	case end >= 0 && record.Terms[end].Qualifier == '+':
 		r.NA(domain, "the record passes everyone: see spf.plus-all")
 		return
-	case end >= 0 && terms[end].Qualifier == '?':
+	case end >= 0 && record.Terms[end].Qualifier == '?':
 		detail = "the SPF record ends in ?all, which says nothing of other senders"
-	case end < 0 && !spfHasRedirect(terms):
+	case end < 0 && !redirects:
 		detail = "the SPF record has neither all nor redirect, so it says nothing of other senders"
 	default:
 		r.Pass(domain, "the record says what to think of other senders", evidence...)
@@ -314,18 +315,18 @@ func judgeSPFVerdict(s *audit.Snapshot, r *Report) {
 }
 
 func judgeSPFPtr(s *audit.Snapshot, r *Report) {
-	_, terms, ok := spfRecord(s, r)
+	record, ok := spfRecord(s, r)
 	if !ok {
 		return
 	}
 	domain, evidence := s.Domain.String(), txtEvidence(s.Facts.SPF.Records)
-	for _, t := range terms {
-		if t.Name == "ptr" && !t.Modifier {
+	for _, t := range record.Terms {
+		if t.Is("ptr") {
 			r.Fail(domain, Fault{
-				Detail: "the SPF record uses " + t.quoted(), Evidence: evidence,
+				Detail: "the SPF record uses " + t.Quoted(), Evidence: evidence,
 				Fix: audit.Fix{Summary: "name the servers in another way", Steps: []string{
-					"find out which servers " + t.quoted() + " is meant for, and name them by ip4, ip6, a or include",
-					"then take " + t.quoted() + " away",
+					"find out which servers " + t.Quoted() + " is meant for, and name them by ip4, ip6, a or include",
+					"then take " + t.Quoted() + " away",
 				}},
 			})
 			return
@@ -335,17 +336,17 @@ func judgeSPFPtr(s *audit.Snapshot, r *Report) {
 }
 
 func judgeSPFDead(s *audit.Snapshot, r *Report) {
-	_, terms, ok := spfRecord(s, r)
+	record, ok := spfRecord(s, r)
 	if !ok {
 		return
 	}
 	domain, evidence := s.Domain.String(), txtEvidence(s.Facts.SPF.Records)
-	end := spfAll(terms)
+	end := record.All()
 	var dead []string
-	for i, t := range terms {
-		afterAll := end >= 0 && (i > end && !t.Modifier || t.isRedirect())
-		if afterAll || t.Modifier && spfMechanism(t.Name) {
-			dead = append(dead, t.quoted())
+	for i, t := range record.Terms {
+		afterAll := end >= 0 && (i > end && !t.Modifier || t.Is("redirect"))
+		if afterAll || t.Modifier && audit.IsSPFMechanism(t.Name) {
+			dead = append(dead, t.Quoted())
 		}
 	}
 	if len(dead) == 0 {

@@ -33,6 +33,13 @@ func byPort(e audit.Endpoint, mx, handedIn audit.Severity) audit.Severity {
 	return mx
 }
 
+// atPort25 is AtWorst for a subject that other mail servers come to.
+func (r *Report) atPort25(subject string) {
+	if r.rule.AtPort25 != "" {
+		r.AtWorst(subject, r.rule.AtPort25)
+	}
+}
+
 // oneServer reports whether a single server was named, and no domain.
 func oneServer(s *audit.Snapshot) bool {
 	return slices.ContainsFunc(s.Facts.Hosts, func(h audit.Host) bool { return h.Role == audit.RoleNamed })
@@ -53,6 +60,7 @@ func mailHosts(s *audit.Snapshot, r *Report, judge func(h audit.Host)) {
 	if any {
 		return
 	}
+	r.atPort25(domain)
 	_, _, ok := Need(r, domain, s.Facts.MX.Records)
 	if !ok {
 		return
@@ -70,12 +78,19 @@ func mailHosts(s *audit.Snapshot, r *Report, judge func(h audit.Host)) {
 
 // endpoints calls judge for every SMTP endpoint of the domain, those of its
 // submission servers included, and says "unknown" for hosts of which some
-// address is not known.
+// address is not known. What an endpoint kept from us by a refusal has the cause
+// of the refusal as its reason.
 func endpoints(s *audit.Snapshot, r *Report, judge func(e audit.Endpoint)) {
 	all := func(h audit.Host) {
+		if h.Role != audit.RoleNamed && h.Role != audit.RoleSubmission {
+			r.atPort25(h.Name.String())
+		}
 		mine := endpointsOf(s, h)
 		for _, e := range mine {
-			judge(e)
+			if !submission(e) {
+				r.atPort25(e.Subject())
+			}
+			judge(r.explained(e))
 		}
 		if r.said(h.Name.String()) { // of the domain, which hands its mail in to itself
 			return
@@ -94,10 +109,18 @@ func endpoints(s *audit.Snapshot, r *Report, judge func(e audit.Endpoint)) {
 }
 
 // reverses calls judge for every address whose reverse DNS matters, and says
-// "unknown" for hosts of which some address is not known.
-func reverses(s *audit.Snapshot, r *Report, judge func(rv audit.Reverse)) {
+// "unknown" for hosts of which some address is not known. sender is how bad a
+// fail is for an address that sends, where it matters for no other; empty where
+// it is the same for all.
+func reverses(s *audit.Snapshot, r *Report, sender audit.Severity, judge func(rv audit.Reverse)) {
 	for _, rv := range s.Facts.RDNS {
+		if sender != "" {
+			r.AtWorst(rv.Addr.String(), forRole(rv.Role, sender))
+		}
 		judge(rv)
+	}
+	if sender != "" {
+		onlyReceivers(s, r)
 	}
 	domain := s.Domain.String()
 	_, _, ok := Need(r, domain, s.Facts.MX.Records)
@@ -106,6 +129,16 @@ func reverses(s *audit.Snapshot, r *Report, judge func(rv audit.Reverse)) {
 	}
 	if addressesKnown(s, r) && len(s.Facts.RDNS) == 0 {
 		r.NA(domain, "no address is involved")
+	}
+}
+
+// onlyReceivers says that a rule about addresses that send loses nothing by not
+// knowing which mail hosts there are, or their addresses: those that send are
+// named by the user and not found by way of MX records.
+func onlyReceivers(s *audit.Snapshot, r *Report) {
+	r.AtWorst(s.Domain.String(), audit.Info)
+	for _, h := range s.Facts.Hosts {
+		r.AtWorst(h.Name.String(), audit.Info)
 	}
 }
 

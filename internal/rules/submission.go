@@ -12,7 +12,7 @@ import (
 // published of it (RFC 6186, RFC 8314), and whether it is safe there.
 func submissionRules() []Rule {
 	return []Rule{{
-		ID: "auth.srv-target-unresolvable", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Medium,
+		ID: "auth.srv-target-unresolvable", Axis: audit.Delivery, Since: "0.2.0", Severity: audit.Medium,
 		Title: "Every submission server that an SRV record names has an address",
 		Refs:  []Ref{{"RFC 2782", ""}, {"RFC 6186", "3.1"}},
 		Why: "Mail programs that find their server by SRV records are sent to a name that leads nowhere. " +
@@ -20,7 +20,7 @@ func submissionRules() []Rule {
 		Fix:   "Publish the addresses of the server, or name another one; a service that is not offered has one record with the target \".\".",
 		Judge: judgeSRVResolvable,
 	}, {
-		ID: "auth.srv-target-alias", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Low,
+		ID: "auth.srv-target-alias", Axis: audit.Delivery, Since: "0.2.0", Severity: audit.Low,
 		Title: "No SRV target of submission is an alias",
 		Refs:  []Ref{{"RFC 2782", ""}, {"RFC 6186", "3.1"}},
 		Why: "The target of an SRV record must not be an alias. Most mail programs follow it all the same; " +
@@ -29,7 +29,7 @@ func submissionRules() []Rule {
 		After: []audit.RuleID{"auth.srv-target-unresolvable"},
 		Judge: judgeSRVAlias,
 	}, {
-		ID: "auth.srv-port", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Low,
+		ID: "auth.srv-port", Axis: audit.Delivery, Since: "0.2.0", Severity: audit.Low,
 		Title: "The SRV records of submission name its ports: 587 with STARTTLS, 465 with TLS",
 		Refs:  []Ref{{"RFC 6186", "3.1"}, {"RFC 8314", "7.3"}, {"RFC 6409", "3.1"}},
 		Why: "_submission means STARTTLS, and _submissions TLS from the first byte. With the port of the other one mail programs wait for a " +
@@ -38,7 +38,7 @@ func submissionRules() []Rule {
 		Fix:   "Name port 587 in _submission._tcp and port 465 in _submissions._tcp.",
 		Judge: judgeSRVPort,
 	}, {
-		ID: "auth.submission-without-tls", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.High,
+		ID: "auth.submission-without-tls", Axis: audit.Privacy, Since: "0.2.0", Severity: audit.High,
 		Title: "A submission server takes mail under TLS: on port 465, or on 587 with STARTTLS",
 		Refs:  []Ref{{"RFC 8314", "3.3"}, {"RFC 8314", "3"}},
 		Why: "Whoever hands in mail here sends name, password and mail in clear text, where anybody on the way reads them, " +
@@ -46,7 +46,7 @@ func submissionRules() []Rule {
 		Fix:   "Get a certificate for the host and switch TLS on: port 465 with TLS from the first byte, and STARTTLS on 587 as long as it is needed.",
 		Judge: judgeSubmissionTLS,
 	}, {
-		ID: "auth.submission-prefer-465", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Info,
+		ID: "auth.submission-prefer-465", Axis: audit.Privacy, Since: "0.2.0", Severity: audit.Info,
 		Title: "Mail can be handed in with TLS from the first byte (port 465)",
 		Refs:  []Ref{{"RFC 8314", "3.3"}, {"RFC 8314", "5.1"}},
 		Why: "STARTTLS on 587 begins in clear text: whoever sits on the way can take the offer away, and mail programs that are set to " +
@@ -54,7 +54,7 @@ func submissionRules() []Rule {
 		Fix:   "Offer port 465 as well, and publish _submissions._tcp for it where _submission._tcp is published.",
 		Judge: judgePrefer465,
 	}, {
-		ID: "auth.mail-before-tls", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium,
+		ID: "auth.mail-before-tls", Axis: audit.Privacy, Since: "0.2.0", Severity: audit.Medium,
 		Title: "Port 587 takes no mail before STARTTLS (tested with --try-mail alone)",
 		Refs:  []Ref{{"RFC 8314", "3.3"}, {"RFC 3207", "4"}, {"RFC 6409", "4.3"}},
 		Why: "A server that begins a message without TLS does not insist on it, so that a mail program that is set up carelessly goes on in clear text " +
@@ -65,10 +65,10 @@ func submissionRules() []Rule {
 	}}
 }
 
-// services calls judge for both services of submission with their records,
+// srvServices calls judge for both services of submission with their records,
 // where the domain publishes any; else it says what there is to say under the
 // name of the service.
-func services(s *audit.Snapshot, r *Report, judge func(service audit.Service, records []audit.SRVRecord)) {
+func srvServices(s *audit.Snapshot, r *Report, judge func(service audit.Service, records []audit.SRVRecord)) {
 	if named, one := namedServer(s); one {
 		r.NA(named.Name.String(), "one server was named, and no domain")
 		return
@@ -102,7 +102,7 @@ func namedServer(s *audit.Snapshot) (audit.Host, bool) {
 // name, with the service that does so first.
 func srvTargets(s *audit.Snapshot, r *Report, judge func(service audit.Service, h audit.Host)) {
 	judged := map[audit.DNSName]bool{}
-	services(s, r, func(service audit.Service, records []audit.SRVRecord) {
+	srvServices(s, r, func(service audit.Service, records []audit.SRVRecord) {
 		for _, record := range records {
 			for _, h := range s.Facts.Hosts {
 				if h.Name == record.Target && !judged[h.Name] {
@@ -179,7 +179,7 @@ func judgeSRVAlias(s *audit.Snapshot, r *Report) {
 }
 
 func judgeSRVPort(s *audit.Snapshot, r *Report) {
-	services(s, r, func(service audit.Service, records []audit.SRVRecord) {
+	srvServices(s, r, func(service audit.Service, records []audit.SRVRecord) {
 		subject, evidence := service.Name.String(), Seen(service.Records.Via, srvLines(records)...)
 		var odd []string
 		for _, x := range records {

@@ -33,9 +33,9 @@ func doors(s *audit.Snapshot, h audit.Host) []audit.Endpoint {
 	})
 }
 
-// settled reports whether it is known that an endpoint has no TLS: what has to
+// tlsSettled reports whether it is known that an endpoint has no TLS: what has to
 // come before it is not there, or it does not come up.
-func settled(e audit.Endpoint) bool {
+func tlsSettled(e audit.Endpoint) bool {
 	return e.Connect.State == audit.Absent || e.StartTLS.State == audit.Absent || e.TLS.State == audit.Absent
 }
 
@@ -59,7 +59,7 @@ func judgeSubmissionTLS(s *audit.Snapshot, r *Report) {
 			}
 		}
 		for _, e := range mine {
-			if !settled(e) { // TLS is not known, and says why
+			if !tlsSettled(e) { // TLS is not known, and says why
 				Need(r, subject, notSeen(e))
 				return
 			}
@@ -100,16 +100,16 @@ func judgePrefer465(s *audit.Snapshot, r *Report) {
 	clear, secure := s.Facts.Submission.STARTTLS, s.Facts.Submission.TLS
 	published, _, known := Need(r, domain, clear)
 	better, _, also := audit.SRVRecord{}, false, false
-	if known && offers(published) {
+	if known && namesServer(published) {
 		var records []audit.SRVRecord
 		records, _, also = Need(r, domain, secure)
-		if offers(records) {
+		if namesServer(records) {
 			better = records[0]
 		}
 	}
 	switch {
-	case !known || offers(published) && !also:
-	case !offers(published):
+	case !known || namesServer(published) && !also:
+	case !namesServer(published):
 		r.NA(domain, "the domain publishes no server with STARTTLS")
 	case better.Target != "":
 		r.Pass(domain, "servers of both kinds are published", Seen(secure.Via, srvLines([]audit.SRVRecord{better})...))
@@ -131,8 +131,8 @@ func judgePrefer465(s *audit.Snapshot, r *Report) {
 	}
 }
 
-// offers reports whether one of the records names a server.
-func offers(records []audit.SRVRecord) bool {
+// namesServer reports whether one of the records names a server.
+func namesServer(records []audit.SRVRecord) bool {
 	return slices.ContainsFunc(records, func(x audit.SRVRecord) bool { return !x.IsNone() })
 }
 
@@ -214,10 +214,17 @@ func otherDoor(s *audit.Snapshot, r *Report, refused audit.Endpoint) bool {
 		}
 	}
 	_, open, ok := AnyOf(r, refused.Subject(), others...)
-	if ok && open {
-		r.NA(refused.Subject(), "nothing listens there; mail is handed in on the other port of submission")
+	if !ok || !open {
+		return !ok
 	}
-	return !ok || open
+	for _, service := range s.Facts.Submission.Services(s.Domain) {
+		if service.Records.State == audit.Unknown { // what is not known may name this port
+			Need(r, refused.Subject(), service.Records)
+			return true
+		}
+	}
+	r.NA(refused.Subject(), "nothing listens there; mail is handed in on the other port of submission")
+	return true
 }
 
 // certifiesDomain says whether the certificate of a submission server is valid

@@ -21,7 +21,7 @@ const (
 // (RFC 8314 section 3): there the same certificate stops the mail.
 func tlsRules() []Rule {
 	return []Rule{{
-		ID: "tls.starttls-missing", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High},
+		ID: "tls.starttls-missing", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High}, AtPort25: audit.Medium,
 		Title: "STARTTLS is offered",
 		Refs:  []Ref{{"RFC 3207", "4"}, {"RFC 8461", "5"}, {"RFC 8314", "3.3"}},
 		Why: "Without STARTTLS every mail to this server travels in clear text and can be read on the way. Gmail shows its users an open padlock. " +
@@ -47,7 +47,7 @@ func tlsRules() []Rule {
 		After: encrypted(),
 		Judge: judgeVersion,
 	}, {
-		ID: "tls.weak-cipher-chosen", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High},
+		ID: "tls.weak-cipher-chosen", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High}, AtPort25: audit.Medium,
 		Title: "A modern sender gets authenticated encryption with forward secrecy",
 		Refs:  []Ref{{"RFC 9325", "4.1"}, {"RFC 9325", "4.2"}},
 		Why:   "We offer the server everything, the best first. If it still chooses an old suite, mail that is recorded today can be read later by whoever gets hold of the server's key, or the encryption has weaknesses that are known. On every port but 25 that includes passwords.",
@@ -62,60 +62,12 @@ func tlsRules() []Rule {
 		Fix:   "Upgrade the mail server, or the proxy that ends TLS in front of it.",
 		After: encrypted(),
 		Judge: judgeAgain,
-	}, {
-		ID: "tls.cert-expired", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Medium, Range: []audit.Severity{audit.High},
-		Title: "The certificate is in date",
-		Refs:  []Ref{{"RFC 5280", "4.1.2.5"}, {"RFC 8461", "4.2"}, {"RFC 8314", "3.3"}},
-		Why:   "Most senders do not check certificates on port 25, so mail still arrives; those that do (MTA-STS, or configured to) refuse. On every other port it is mail programs that connect: they warn their users or do not send. And it shows that renewal has stopped working.",
-		Fix:   "Renew the certificate, and find out why that did not happen by itself: the server mostly needs a reload after the renewal.",
-		After: encrypted(),
-		Judge: judgeDates,
-	}, {
-		ID: "tls.cert-expires-soon", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.Medium, audit.High},
-		Title: "The certificate has time left: a third of its lifetime, or 14 days",
-		Refs:  []Ref{{"RFC 5280", "4.1.2.5"}, {"CA/Browser Forum ballot SC-081v3", "https://cabforum.org/2025/04/11/ballot-sc081v3-introduce-schedule-of-reducing-validity-and-data-reuse-periods/"}},
-		Why:   "Whatever renews certificates does so earlier than this, so something is stuck, or somebody has to remember it. On every port but 25 mail programs stop working on that day, so it counts for more when less than a week is left, and for most in the last three days. Lifetimes are getting shorter year by year; from March 2029 on it is 47 days.",
-		Fix:   "See to the renewal now: look into the log of the program that renews, or reload the mail server if the new certificate is there and not in use.",
-		After: append([]audit.RuleID{"tls.cert-expired"}, encrypted()...),
-		Judge: judgeExpiresSoon,
-	}, {
-		ID: "tls.cert-name", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Info, Range: []audit.Severity{audit.High},
-		Title: "The certificate names the host",
-		Refs:  []Ref{{"RFC 9525", "6"}, {"RFC 7817", "3"}, {"RFC 8461", "4.2"}},
-		Why:   "On port 25 nobody but MTA-STS and DANE-TA senders compares names, so this costs no mail today; it stands in the way of publishing an MTA-STS policy. On every other port mail programs compare the name with the one that their users entered, and warn or refuse.",
-		Fix:   "Have the host name added to the certificate's subjectAltName, or have people use a name that stands in it.",
-		After: encrypted(),
-		Judge: judgeCertName,
-	}, {
-		ID: "tls.cert-chain-incomplete", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.High},
-		Title: "The server sends its intermediate certificates",
-		Refs:  []Ref{{"RFC 8446", "4.4.2"}, {"RFC 8461", "4.2"}, {"RFC 8314", "3.3"}},
-		Why:   "Between the certificate and the root that everybody knows stand others that the server has to send along. Without them a sender cannot check it. On port 25 few do; those that follow an MTA-STS policy do not deliver. On every other port some mail programs happen to have them stored, and all others warn or refuse.",
-		Fix:   "Configure the file with the whole chain (often called fullchain.pem) in place of the one with the server's certificate alone.",
-		After: encrypted(),
-		Judge: judgeChain,
-	}, {
-		ID: "tls.cert-untrusted", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.High},
-		Title: "The certificate chain leads to a public root",
-		Refs:  []Ref{{"RFC 5280", "6"}, {"RFC 8461", "4.2"}, {"RFC 7435", "3"}, {"RFC 8314", "3.3"}},
-		Why:   "Encryption on port 25 is opportunistic: senders encrypt to any certificate rather than send in clear text. A public chain is needed before an MTA-STS policy can be published. On every other port mail programs check the chain, and warn or refuse, unless they were given the root of a private authority.",
-		Fix:   "Use a certificate of a public authority, and configure the server to send the intermediate certificates with it.",
-		After: append([]audit.RuleID{"tls.cert-chain-incomplete"}, encrypted()...),
-		Judge: judgeTrust,
-	}, {
-		ID: "tls.cert-weak-key", Axis: audit.Privacy, Since: "0.1.0", Severity: audit.Low, Range: []audit.Severity{audit.Medium, audit.High},
-		Title: "The certificate's key is strong: RSA with 2048 bits, or elliptic curve with 256",
-		Refs:  []Ref{{"RFC 9325", "4.5"}},
-		Why:   "Short keys can be broken with means that attackers have, and some TLS libraries refuse them: the handshake then fails and mail is sent in clear text or not at all. RSA below 1024 bits protects nothing.",
-		Fix:   "Make a new key and have the certificate issued again.",
-		After: encrypted(),
-		Judge: judgeKey,
 	}}
 }
 
 // reachable are the rules without which there is nothing to encrypt.
 func reachable() []audit.RuleID {
-	return []audit.RuleID{"smtp.unreachable", "smtp.host-takes-no-mail", "smtp.ehlo-refused"}
+	return append(welcomed(), "smtp.ehlo-refused")
 }
 
 // encrypted are the rules without which there is nothing encrypted.
@@ -283,7 +235,7 @@ func judgeCertName(s *audit.Snapshot, r *Report) {
 		switch {
 		case !ok:
 		case match:
-			r.Pass(e.Subject(), "the certificate names "+e.Host.String(), evidence)
+			r.Pass(e.Subject(), "the certificate names "+e.Host.String()+byWildcard(c, e.Host), evidence)
 		case isAddress(string(e.Host)):
 			r.NA(e.Subject(), "an address was named: the name under which its users know the server is not known")
 		default:
@@ -297,12 +249,38 @@ func judgeCertName(s *audit.Snapshot, r *Report) {
 			}
 			r.Fail(e.Subject(), Fault{
 				Severity: byPort(e, audit.Info, audit.High),
-				Detail:   fmt.Sprintf("the certificate does not name %s", e.Host),
+				Detail:   fmt.Sprintf("the certificate does not name %s", e.Host) + noNames(c),
 				Evidence: []string{evidence},
 				Fix:      audit.Fix{Summary: "have " + e.Host.String() + " added to the subjectAltName of the certificate"},
 			})
 		}
 	})
+}
+
+// noNames says of a certificate without subjectAltName why its common name
+// does not help.
+func noNames(c audit.Certificate) string {
+	if c.NameCount > 0 {
+		return ""
+	}
+	return ": it has no names in subjectAltName, and a common name counts for nothing any more"
+}
+
+// byWildcard says which wildcard names a host, where the host itself is not
+// named. The key of such a certificate mostly lies on many servers, which is
+// worth knowing and no fault (RFC 9525 section 7.1).
+func byWildcard(c audit.Certificate, host audit.DNSName) string {
+	_, parent, _ := strings.Cut(host.String(), ".")
+	wildcard := ""
+	for _, n := range c.Names {
+		switch {
+		case strings.EqualFold(n.String(), host.String()):
+			return ""
+		case strings.EqualFold(n.String(), "*."+parent):
+			wildcard = ", by the wildcard " + n.String()
+		}
+	}
+	return wildcard
 }
 
 func judgeTrust(s *audit.Snapshot, r *Report) {

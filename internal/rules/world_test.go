@@ -124,11 +124,22 @@ func goodEndpoint(host audit.DNSName, a netip.Addr, at time.Time) audit.Endpoint
 			Chain: []audit.Certificate{{
 				Subject: audit.Raw("CN=" + host), Issuer: "CN=Test CA", Names: []audit.Raw{audit.Raw(host)}, NameCount: 1,
 				NotBefore: at.AddDate(0, 0, -10), NotAfter: at.AddDate(0, 0, 80), KeyType: "ECDSA", KeyBits: 256,
-				Signature: "ECDSA-SHA256", SHA256: "ab", SPKI: "cd",
+				Signature: "ECDSA-SHA256", SHA256: "ab", SPKI: "cd", KeyID: "11", IssuerKeyID: "22",
+			}, {
+				Subject: "CN=Test CA", Issuer: "CN=Test Root", NotBefore: at.AddDate(-1, 0, 0), NotAfter: at.AddDate(2, 0, 0), KeyType: "RSA", KeyBits: 2048,
+				Signature: "SHA256-RSA", SHA256: "ef", SPKI: "01", KeyID: "22", IssuerKeyID: "33",
 			}},
 			Trust:     audit.See(audit.Nothing{}, via),
 			NameMatch: audit.See(audit.Nothing{}, via),
+			Tickets:   audit.See(audit.Nothing{}, via), MasterSecret: audit.NA[audit.Nothing]("TLS 1.3 has it built in"),
+			Stapled: audit.None[audit.Nothing](audit.NotOffered, "none", via), SCTs: audit.See(audit.Nothing{}, via),
 		}, via),
 		HelloTLS: audit.See(after, via),
+		Replies:  audit.See(audit.Replies{}, via),
+		Pace:     audit.See(audit.Pace{Replies: 3, Quickest: audit.Prompt, Slowest: audit.Prompt}, via),
+
+		StartTLSSteady: audit.See(audit.Nothing{}, via),
+		LargeHello:     audit.See(audit.Nothing{}, via),
+		OldTLS:         audit.None[audit.OldTLS](audit.OldRefused, "TLS 1.1 and 1.0 are refused", via),
 	}
 }

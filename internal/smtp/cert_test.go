@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"io"
 	"math/big"
 	"net"
@@ -116,6 +117,9 @@ func TestTrustAndName(t *testing.T) {
 	narrow := authority(t, "Narrow", root, func(c *x509.Certificate) {
 		c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"example.com"}
 	})
+	sha1 := func(c *x509.Certificate) { c.SignatureAlgorithm = x509.ECDSAWithSHA1 }
+	weak := authority(t, "Weak", root, sha1)
+	namesake := authority(t, "Intermediate", root, nil)
 	chain := func(up *issuer, with ...*issuer) tls.Certificate {
 		c := leaf(t, up, nil)
 		for _, w := range with {
@@ -134,6 +138,10 @@ func TestTrustAndName(t *testing.T) {
 		{"good", chain(root), "S", "S"},
 		{"good with intermediate", chain(inter, inter), "S", "S"},
 		{"good with root sent", chain(inter, inter, root), "S", "S"},
+		{"signed with SHA-1", leaf(t, root, sha1), "!untrusted", "S"},
+		{"intermediate signed with SHA-1", chain(weak, weak), "!untrusted", "S"},
+		{"issuer of the name, with another key", chain(inter, namesake), "!untrusted", "S"},
+		{"sixty certificates, the intermediate last", chain(inter, append(slices.Repeat([]*issuer{other}, 59), inter)...), "S", "S"},
 		{"out of order", chain(inter, root, inter), "S", "S"},
 		{"expired is still trusted", leaf(t, root, past), "S", "S"},
 		{"not yet valid is still trusted", leaf(t, root, future), "S", "S"},
@@ -226,6 +234,35 @@ func TestCertificateFacts(t *testing.T) {
 	}
 	if !certificate(root.cert).SelfIssue {
 		t.Error("the root is not self-issued")
+	}
+}
+
+// TestManyAttributes: a name of thousands of attributes costs as much as its
+// first ones.
+func TestManyAttributes(t *testing.T) {
+	name := func(n int) pkix.Name {
+		out := pkix.Name{CommonName: "mx.example.org"}
+		for range n {
+			out.ExtraNames = append(out.ExtraNames, pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{1, 2, 3}, Value: "x"})
+		}
+		return out
+	}
+	read := func(n int) audit.Certificate {
+		tc := leaf(t, authority(t, "Root", nil, nil), func(c *x509.Certificate) { c.Subject = name(n) })
+		sent := parse(t, tc.Certificate[0])
+		var got audit.Certificate
+		allocated := testing.AllocsPerRun(1, func() { got = certificate(sent) })
+		if allocated > 2000 {
+			t.Errorf("%d attributes: %.0f allocations", n, allocated)
+		}
+		return got
+	}
+	if got, want := read(2).Subject, audit.Raw("CN=mx.example.org,1.2.3=#130178,1.2.3=#130178"); got != want {
+		t.Errorf("two attributes: %q, want %q", got, want)
+	}
+	few, many := read(maxAttributes-1).Subject, read(9000).Subject
+	if len(many) != maxDN || few != many {
+		t.Errorf("%q, and of thousands\n%q", few, many)
 	}
 }
 

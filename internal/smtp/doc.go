@@ -44,6 +44,10 @@
 // in mode tls TLS is called broken only where the server has sent some of it:
 // one that just closes may not want us.
 //
+// What one handshake cannot show takes further connections: [Prober.Probe] makes
+// one more with a smaller ClientHello where a large one failed, and
+// [Prober.Floor], on its own, tries the versions of TLS that RFC 8996 deprecates.
+//
 // EHLO, HELO, STARTTLS and QUIT are all that is ever sent: no MAIL, no AUTH,
 // no padding, no pipelining. The one exception is asked for by name: see
 // [Target].TryMail.
@@ -55,7 +59,8 @@
 // refused, EHLO refused, STARTTLS not offered or declined, TLS broken) is
 // believed only when a second, clean connection some seconds later says the
 // same: pools behind one address differ, and front ends offer less to
-// strangers.
+// strangers. A server that is out of step says the same every time: what is not
+// offered is not offered when QUIT has one reply.
 //
 // Servers are strangers. Every reply is bounded in bytes, in lines and in
 // time by a reader of our own: net/textproto, under net/smtp, reads an endless

@@ -44,12 +44,13 @@ func newHello(rp reply, ours string, stable *audit.Stabilizer) audit.Hello {
 		if !ok {
 			continue
 		}
-		k.Params = stable.Text(k.Params)
+		k.Params = stable.Text(k.Params).Clip(maxLine) // what is hidden may be shorter than the word for it
 		// Servers that list AUTH in both spellings mean it once.
 		if k.Name == "AUTH" && slices.Contains(h.Keywords, k) {
 			continue
 		}
 		h.Keywords = append(h.Keywords, k)
+		h.Order = append(h.Order, k.Name)
 	}
 	return h
 }
@@ -70,6 +71,21 @@ func seenAs(rp reply, ours string, server netip.Addr) netip.Addr {
 		}
 	}
 	return netip.Addr{}
+}
+
+// heard passes a name on that the server gives for itself.
+func (s *session) heard(word audit.Raw) {
+	name, ok := audit.Qualified(word)
+	if ok && s.t.Heard != nil {
+		s.t.Heard(name)
+	}
+}
+
+// union is what is in either list, each once.
+func union(a, b []string) []string {
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // parseKeyword reads one line of an EHLO reply:

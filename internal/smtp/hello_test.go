@@ -2,7 +2,9 @@ package smtp
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +60,7 @@ func TestHello(t *testing.T) {
 	want := audit.Hello{Name: "mx", Text: "at your service, <our name>, id <id>", Keywords: []audit.Keyword{
 		{Name: "AUTH", Params: "PLAIN"}, {Name: "AUTH", Params: "LOGIN"}, {Name: "DSN"}, {Name: "DSN"},
 		{Name: "XTIME", Params: "<date>"},
-	}}
+	}, Order: []string{"AUTH", "AUTH", "DSN", "DSN", "XTIME"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -94,10 +96,10 @@ func TestGreeting(t *testing.T) {
 // FuzzHello: keywords are upper case, printable and bounded whatever the
 // lines are, and STARTTLS is found only where it is the first word of a line.
 func FuzzHello(f *testing.F) {
-	for _, seed := range []string{"mx\nSTARTTLS", "mx\nAUTH=PLAIN\nAUTH PLAIN", "\n\x00 a", "mx\nX STARTTLS", "mx STARTTLS\nstarttls x"} {
+	for _, seed := range []string{"mx\nSTARTTLS", "mx\nAUTH=PLAIN\nAUTH PLAIN", "\n\x00 a", "mx\nX STARTTLS", "mx STARTTLS\nstarttls x", "mx\nX " + strings.Repeat("::1 ", 500)} {
 		f.Add(seed)
 	}
-	stable := audit.NewStabilizer()
+	stable := audit.NewStabilizer(netip.MustParseAddr("::1"))
 	f.Fuzz(func(t *testing.T, text string) {
 		lines := strings.Split(text, "\n")
 		h := newHello(replyOf(lines...), "probe.example.net", stable)
@@ -105,9 +107,25 @@ func FuzzHello(f *testing.F) {
 			t.Fatalf("limits: %+v", h)
 		}
 		for _, k := range h.Keywords {
+			if len(k.Params) > maxLine {
+				t.Fatalf("parameters of %d octets", len(k.Params))
+			}
 			if k.Name == "" || len(k.Name) > maxKeyword || k.Name != strings.ToUpper(k.Name) || audit.Raw(k.Name).String() != strings.ReplaceAll(k.Name, `\`, `\\`) || strings.Contains(k.Name, " ") {
 				t.Fatalf("keyword %q", k.Name)
 			}
+		}
+		var order []string
+		for _, k := range h.Keywords {
+			order = append(order, k.Name)
+			if means := k.Means(); means == "" || len(means) > 8*maxGreetingText+maxLine*4 || audit.Raw(means).String() != strings.ReplaceAll(means, `\`, `\\`) {
+				t.Fatalf("%+v means %q", k, means)
+			}
+		}
+		if !slices.Equal(order, h.Order) {
+			t.Fatalf("keywords %v, order %v", order, h.Order)
+		}
+		if family := audit.SoftwareOf(audit.Endpoint{Hello: audit.See(h, "")}).String(); len(family) > 300 || audit.Raw(family).String() != family {
+			t.Fatalf("family %q", family)
 		}
 		listed := false
 		for _, l := range lines[1:] {

@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"mailaudit/internal/audit"
@@ -28,12 +29,18 @@ type look struct {
 	mail     audit.Obs[audit.Nothing] // made only where it was wanted
 	tls      audit.TLS
 	helloTLS audit.Hello
+	mixed    []string      // replies whose lines differ in their code
+	said     audit.Refusal // zero: no command was refused
+	pace     audit.Pace    // zero: no command was replied to
 
 	end    int // index in line; behind its end: everything was seen
 	how    manner
 	why    audit.Reason
 	again  bool // a second look may see more, or is needed to believe this one
 	shrink bool // the handshake failed, and a smaller ClientHello may not
+
+	offers []bool                   // of STARTTLS: what each connection was told
+	large  audit.Obs[audit.Nothing] // of a large ClientHello, where that is in question
 }
 
 // complete reports whether every step was seen.
@@ -43,16 +50,24 @@ func (l look) complete() bool { return l.end == len(l.line) }
 // look that agrees.
 func (l look) refusal() bool { return l.how == negative || l.how == moot }
 
-// merge makes one look of two at the same endpoint.
+// merge makes one look of two at the same endpoint, and remembers what both
+// were offered.
 //
 // The one that came further is right about the steps that only it saw: a
 // positive observation needs no second. Where it ended in a negative it needs
 // the other to agree, and the other, having ended before, does not.
 func merge(a, b look) look {
+	offers := slices.Concat(a.offers, b.offers)
+	a.offers, b.offers = offers, offers
 	switch {
+	case a.unheard() && b.unheard():
+		return a.silence(b)
 	// "Declined" and "broken" at the same step are two answers, not one.
 	case a.end == b.end && a.refusal() && a.how == b.how && a.why.Code == b.why.Code:
 		a.helo = agree(a.helo, b.helo)
+		return a
+	case a.sentAway() && b.sentAway() && sameWords(a.greeting, b.greeting):
+		a.greeting.Twice = true
 		return a
 	case b.end > a.end, b.end == a.end && a.how != negative && b.how == negative:
 		a, b = b, a
@@ -64,6 +79,34 @@ func merge(a, b look) look {
 		return a.doubt(audit.Disagree)
 	}
 	return a.doubt(audit.Once)
+}
+
+// unheard reports whether nobody took the connection: silence, or a router
+// that reports the host as unreachable.
+func (l look) unheard() bool {
+	return l.end == 0 && l.how == dark && (l.why.Code == audit.Timeout || l.why.Code == audit.Unreachable)
+}
+
+// silence is what two connections come to that nobody took. It stays unknown:
+// whether the server is silent or the way to it is shut, it cannot tell.
+func (l look) silence(second look) look {
+	text := "there was no answer, twice"
+	switch silent := l.why.Code; {
+	case silent == audit.Unreachable && second.why.Code == audit.Unreachable:
+		text = "a router on the way reports, twice, that the host is unreachable"
+	case silent != second.why.Code:
+		text = "once there was no answer, and once a router reports that the host is unreachable"
+	}
+	l.why = audit.Reason{Code: audit.NoAnswer, Text: text}
+	return l
+}
+
+// unconfirmed is a look without a second one: a negative is then an unknown.
+func (l look) unconfirmed() look {
+	if l.refusal() {
+		return l.doubt(audit.Once)
+	}
+	return l
 }
 
 // doubt turns a negative that nobody confirmed into an unknown.
@@ -112,6 +155,13 @@ func (l look) endpoint(t Target) audit.Endpoint {
 		StartTLS: observe(l, stepStartTLS, audit.Nothing{}, plain),
 		TLS:      observe(l, stepTLS, l.tls, secure),
 		HelloTLS: observe(l, stepHelloTLS, l.helloTLS, secure),
+		Replies:  observe(l, stepGreeting, audit.Replies{Mixed: l.mixed}, talk),
+		Refusal:  l.refused(plain, secure),
+		Pace:     l.replies(talk),
+
+		StartTLSSteady: l.steadiness(plain),
+		LargeHello:     l.largeHello(secure),
+		OldTLS:         l.oldTLS(oldCommand(t)),
 	}
 }
 
@@ -143,6 +193,8 @@ func (l look) replyToMAIL(via string) audit.Obs[audit.Nothing] {
 		out := l.mail
 		out.Via = via
 		return out
+	case at < l.end:
+		return audit.Dark[audit.Nothing](audit.Reason{Code: audit.NotLearned, Text: "MAIL is tried on the first connection alone, which did not come that far"}, via)
 	}
 	return observe(l, stepMail, audit.Nothing{}, via)
 }

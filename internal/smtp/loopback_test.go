@@ -67,11 +67,11 @@ func TestLoopback(t *testing.T) {
 			c.Write([]byte("220 mx\r\n"))
 			io.Copy(io.Discard, c)
 			c.Close()
-		}, "S not-learned n n n out-of-step not-learned", audit.ModeTLS},
+		}, "S not-learned n n n clear-text not-learned", audit.ModeTLS},
 		{"TLS where a greeting was expected", func(c net.Conn) {
 			c.Write([]byte("\x15\x03\x03\x00\x02\x02\x50"))
 			c.Close()
-		}, "S not-smtp not-learned", audit.ModePlain},
+		}, "S tls-only not-learned", audit.ModePlain},
 		{"close where TLS was expected", func(c net.Conn) { c.Close() }, "S not-learned n n n closed not-learned", audit.ModeTLS},
 		{"reset in the greeting", func(c net.Conn) {
 			c.Write([]byte("220-mx\r\n"))

@@ -60,6 +60,13 @@ func TestTryMail(t *testing.T) {
 				s.raw.reset()
 			}), whole}
 		}, mail: "reset", want: "S S S n S S S", ends: "-Q"},
+		{name: "the first connection ends before it, and MAIL is not tried again", scripts: func(_, whole script) []any {
+			return []any{script(func(s *peer) {
+				s.greet("220 mx.example.org ESMTP")
+				s.want(ehlo)
+				s.raw.reset()
+			}), whole}
+		}, mail: "not-learned", want: "S S S n S S S", ends: "-Q"},
 		{name: "there is no STARTTLS to come before", scripts: func(_, _ script) []any { return []any{script(plainOnly)} },
 			mail: "n", want: "S S S n !not-offered n n", ends: "QQ"},
 	} {

@@ -198,12 +198,15 @@ func (s *peer) send(text string) {
 	}
 }
 
+// greetTook is how long greet pauses within the greeting.
+const greetTook = 10 * time.Millisecond
+
 // greet sends a greeting in two pieces and checks that the client is silent
 // until it is complete.
 func (s *peer) greet(lines ...string) {
 	text := strings.Join(lines, "\r\n") + "\r\n"
 	s.send(text[:len(text)-1])
-	time.Sleep(10 * time.Millisecond)
+	time.Sleep(greetTook)
 	s.raw.in.update(func() {
 		if n := s.raw.in.written - s.shaken; n != 0 {
 			s.t.Errorf("the client wrote %d octets before the greeting was complete", n)

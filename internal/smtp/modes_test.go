@@ -108,7 +108,7 @@ func TestTLSMode(t *testing.T) {
 
 		// Handshake: broken after something of TLS has come.
 		{dialogue{"alert twice", []any{clientHello(rawAlert)}, broken, "--"}, alerted},
-		{dialogue{"alert once", []any{clientHello(rawAlert), good}, whole, "-Q"}, ""},
+		{dialogue{"alert once", []any{clientHello(rawAlert), good}, whole, "-QQ"}, ""},
 		{dialogue{"alert, then silence", []any{clientHello(rawAlert), script(silence)}, unseen("seen-once"), "--"}, once + alerted},
 		{dialogue{"alert, then budget", []any{clientHello(rawAlert), dial.ErrBudget}, unseen("seen-once"), "-"}, once + alerted},
 		{dialogue{"alert, then refused", []any{clientHello(rawAlert), refused()}, unseen("disagree"), "-"}, twoAnswers + alerted},
@@ -123,22 +123,22 @@ func TestTLSMode(t *testing.T) {
 		{dialogue{"stalls within TLS twice", []any{clientHello(rawAnswer(begun))}, unseen("tls-stall"), "--"}, "the TLS handshake did not finish in time"},
 		{dialogue{"closes at once, twice", []any{script(closes)}, unseen("closed"), "--"}, noWord},
 		{dialogue{"closes after the ClientHello twice", []any{clientHello(closes)}, unseen("closed"), "--"}, noWord},
-		{dialogue{"closes at once, once", []any{script(closes), good}, whole, "-Q"}, ""},
+		{dialogue{"closes at once, once", []any{script(closes), good}, whole, "-QQ"}, ""},
 		{dialogue{"closes, then broken", []any{clientHello(closes), clientHello(rawAlert)}, unseen("seen-once"), "--"}, once + alerted},
 		{dialogue{"resets after the ClientHello twice", []any{clientHello(reset)}, unseen("closed"), "--"}, noWord},
-		{dialogue{"resets after the ClientHello once", []any{clientHello(reset), good}, whole, "-Q"}, ""},
+		{dialogue{"resets after the ClientHello once", []any{clientHello(reset), good}, whole, "-QQ"}, ""},
 
 		// Handshake: something else answers.
-		{dialogue{"greets in clear twice", []any{greetsAnyway("220 mx.example.org ESMTP\r\n")}, unseen("out-of-step"), "--"}, trySTARTTLS},
-		{dialogue{"greets in clear, many lines", []any{greetsAnyway("220-mx.example.org ESMTP\r\n220 hello\r\n")}, unseen("out-of-step"), "--"}, trySTARTTLS},
-		{dialogue{"greets in clear late", []any{script(func(s *peer) { time.Sleep(6 * time.Second); greetsAnyway("220 mx\r\n")(s) })}, unseen("out-of-step"), "--"}, trySTARTTLS},
+		{dialogue{"greets in clear twice", []any{greetsAnyway("220 mx.example.org ESMTP\r\n")}, unseen("clear-text"), "--"}, trySTARTTLS},
+		{dialogue{"greets in clear, many lines", []any{greetsAnyway("220-mx.example.org ESMTP\r\n220 hello\r\n")}, unseen("clear-text"), "--"}, trySTARTTLS},
+		{dialogue{"greets in clear late", []any{script(func(s *peer) { time.Sleep(6 * time.Second); greetsAnyway("220 mx\r\n")(s) })}, unseen("clear-text"), "--"}, trySTARTTLS},
 		{dialogue{"greets in clear by octets", []any{script(func(s *peer) {
 			for _, c := range "220 mx.example.org ESMTP\r\n" {
 				s.send(string(c))
 				time.Sleep(time.Millisecond)
 			}
 			drain(s)
-		})}, unseen("out-of-step"), "--"}, trySTARTTLS},
+		})}, unseen("clear-text"), "--"}, trySTARTTLS},
 		{dialogue{"greets in clear once", []any{greetsAnyway("220 mx\r\n"), good}, whole, "-Q"}, ""},
 		{dialogue{"greets in clear, then broken", []any{greetsAnyway("220 mx\r\n"), clientHello(rawAlert)}, unseen("seen-once"), "--"}, once + alerted},
 		{dialogue{"broken, then greets in clear", []any{clientHello(rawAlert), greetsAnyway("220 mx\r\n")}, unseen("seen-once"), "--"}, once + alerted},
@@ -147,7 +147,7 @@ func TestTLSMode(t *testing.T) {
 		{dialogue{"354 in clear", []any{greetsAnyway("354 what\r\n")}, unseen("not-smtp"), "-"}, noTLSThere},
 		{dialogue{"a number in clear", []any{greetsAnyway("22050 mx\r\n")}, unseen("not-smtp"), "-"}, noTLSThere},
 		{dialogue{"a code in clear, then the end", []any{clientHello(func(s *peer) { s.send("220") })}, unseen("not-smtp"), "-"}, noTLSThere},
-		{dialogue{"a code and a space in clear, then the end", []any{clientHello(func(s *peer) { s.send("220 ") })}, unseen("out-of-step"), "--"}, trySTARTTLS},
+		{dialogue{"a code and a space in clear, then the end", []any{clientHello(func(s *peer) { s.send("220 ") })}, unseen("clear-text"), "--"}, trySTARTTLS},
 		{dialogue{"SSH", []any{greetsAnyway("SSH-2.0-OpenSSH_9.2\r\n")}, unseen("not-smtp"), "-"}, noTLSThere},
 		{dialogue{"HTTP", []any{clientHello(rawAnswer("HTTP/1.1 400 Bad Request\r\n\r\n"))}, unseen("not-smtp"), "-"}, noTLSThere},
 		{dialogue{"hardly an alert", []any{clientHello(rawAnswer("\x15\x02\x02\x00\x00\x00"))}, unseen("not-smtp"), "-"}, noTLSThere},
@@ -163,7 +163,7 @@ func TestTLSMode(t *testing.T) {
 			s.tls(&tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert})
 		})}, "S tls-protocol n n n S not-learned", "-"}, "TLS broke down before the greeting was complete"},
 		{dialogue{"421 greeting", []any{in(greets("421 too busy"))}, "S S n n n S temporary", "Q"}, "the greeting turned this connection away for the time being (4xx)"},
-		{dialogue{"554 greeting", []any{in(greets("554 go away"))}, "S S n n n S refused-us", "Q"}, "the greeting refused this connection (5xx), which may be about our address"},
+		{dialogue{"554 greeting", []any{in(greets("554 go away"))}, "S S n n n S refused-us", "QQ"}, "the greeting refused this connection (5xx), which may be about our address"},
 		{dialogue{"521 greeting", []any{in(greets("521 no mail here"))}, "S S n n n S n", "QQ"}, ""},
 		{dialogue{"521 greeting once", []any{in(greets("521 no mail here")), good}, whole, "QQ"}, ""},
 		{dialogue{"354 greeting", []any{in(func(s *peer) { s.greet("354 what"); s.wait() })}, "S S n n n S out-of-step", "-"}, "the greeting has a code that no greeting has"},
@@ -187,7 +187,7 @@ func TestTLSMode(t *testing.T) {
 		{dialogue{"resets at EHLO, once", []any{in(func(s *peer) { s.greet("220 mx"); s.want(ehlo); reset(s) }), good}, whole, "-Q"}, ""},
 		{dialogue{"garbage at EHLO", []any{in(func(s *peer) { s.greet("220 mx"); s.want(ehlo); s.say("hello"); s.wait() })}, "S S n n n S malformed", "-"}, "the reply to EHLO inside TLS is not an SMTP reply"},
 		{dialogue{"garbage under TLS", []any{in(func(s *peer) { s.greet("220 mx"); s.want(ehlo); s.conn = s.raw; s.send("garbage garbage"); drain(s) })}, "S S n n n S tls-protocol", "-"}, "TLS broke down before the reply to EHLO inside TLS was complete"},
-		{dialogue{"out of step after EHLO", []any{in(func(s *peer) { s.greet("220 mx"); s.answer(ehlo, "250 mx", "250 mx"); s.wait() })}, whole, "-"}, ""},
+		{dialogue{"out of step after EHLO", []any{in(func(s *peer) { s.greet("220 mx"); s.answer(ehlo, "250 mx", "250 AUTH PLAIN"); s.wait() })}, "S S n n n S out-of-step", "-"}, "the server sent replies that belong to no command"},
 	} {
 		d.runIn(t, audit.ModeTLS)
 	}
@@ -209,7 +209,7 @@ func TestPlainMode(t *testing.T) {
 		{dialogue{"closes before greeting", []any{script(closes)}, "S closed not-learned not-learned not-learned - -", "-"}, "the server closed the connection before the greeting was complete"},
 		{dialogue{"never greets", []any{script(mute)}, "S timeout not-learned not-learned not-learned - -", "-"}, "the greeting did not come in time"},
 		{dialogue{"421 greeting", []any{greets("421 too busy")}, "S S temporary temporary temporary - -", "Q"}, "the greeting turned this connection away for the time being (4xx)"},
-		{dialogue{"554 greeting", []any{greets("554 go away")}, "S S refused-us refused-us refused-us - -", "Q"}, "the greeting refused this connection (5xx), which may be about our address"},
+		{dialogue{"554 greeting", []any{greets("554 go away")}, "S S refused-us refused-us refused-us - -", "QQ"}, "the greeting refused this connection (5xx), which may be about our address"},
 		{dialogue{"521 greeting", []any{greets("521 no mail here")}, "S S n n n - -", "QQ"}, ""},
 		{dialogue{"521 greeting once", []any{greets("521 no mail here"), offers}, whole, "QQ"}, ""},
 
@@ -252,7 +252,8 @@ func TestTLSOnlyPort(t *testing.T) {
 			audit.ModeSTARTTLS: "not-learned not-learned not-learned not-learned not-learned",
 			audit.ModePlain:    "not-learned not-learned not-learned - -",
 		} {
-			d := dialogue{fmt.Sprintf("%q in mode %q", sent, mode), []any{rawAnswer(sent)}, "S not-smtp " + rest, "-"}
+			code := map[bool]string{true: "tls-only ", false: "not-smtp "}[text == tryTLS]
+			d := dialogue{fmt.Sprintf("%q in mode %q", sent, mode), []any{rawAnswer(sent)}, "S " + code + rest, "-"}
 			ending{d, text}.runIn(t, mode)
 		}
 	}
@@ -280,7 +281,7 @@ func TestClearTextInTranscript(t *testing.T) {
 		"not a line": {"SSH-2.0-x", "S: SSH-2.0-x", "-"},
 		"long":       {"220 " + strings.Repeat("x", 3*maxLine) + "\r\n", "S: 220 xxx", "--"},
 	} {
-		states := map[bool]string{true: "not-smtp", false: "out-of-step"}[tt.ends == "-"]
+		states := map[bool]string{true: "not-smtp", false: "clear-text"}[tt.ends == "-"]
 		d := dialogue{name, []any{greetsAnyway(tt.text)}, "S not-learned n n n " + states + " not-learned", tt.ends}
 		d.runIn(t, audit.ModeTLS, func(_ audit.Endpoint, sessions []audit.Session) {
 			for _, s := range sessions {
@@ -374,7 +375,8 @@ func (onlyReader) SetReadDeadline(t time.Time) error  { return nil }
 func (onlyReader) SetWriteDeadline(t time.Time) error { return nil }
 
 // TestModeSecondHandshake: a second handshake offers less where the first may
-// have been too large, and all of it where the first was met in clear.
+// have been too large, and all of it where the first was met in clear. See
+// TestLargeClientHello for the third.
 func TestModeSecondHandshake(t *testing.T) {
 	good := completeAtOnce(leaf(t, nil, nil))
 	const remarked = "*: the first handshake offered post-quantum groups"
@@ -382,10 +384,7 @@ func TestModeSecondHandshake(t *testing.T) {
 		first script
 		group string
 	}{
-		"closed":   {clientHello(closes), "X25519"},
-		"reset":    {clientHello(reset), "X25519"},
 		"stall":    {silence, "X25519"},
-		"broken":   {clientHello(rawAlert), "X25519"},
 		"in clear": {greetsAnyway("220 mx\r\n"), "X25519MLKEM768"},
 		"no EHLO":  {atOnce(leaf(t, nil, nil), ehloThenHelo("502 what", "250 mx")), "X25519MLKEM768"},
 	} {
@@ -557,7 +556,7 @@ func TestModeWaits(t *testing.T) {
 		delay audit.Bucket
 	}{
 		{"TLS stall", audit.ModeTLS, silence, 2*DefaultHandshake + DefaultConfirmAfter, "S not-learned n n n tls-stall", ""},
-		{"greets in clear", audit.ModeTLS, greetsAnyway("220 mx\r\n"), DefaultConfirmAfter, "S not-learned n n n out-of-step", ""},
+		{"greets in clear", audit.ModeTLS, greetsAnyway("220 mx\r\n"), DefaultConfirmAfter, "S not-learned n n n clear-text", ""},
 		{"no greeting", audit.ModeTLS, atOnce(cert, mute), DefaultGreeting, "S timeout n n n S not-learned", ""},
 		{"no reply to EHLO", audit.ModeTLS, atOnce(cert, func(s *peer) { s.say("220 mx"); s.wait() }), DefaultReply, "S S n n n S timeout", audit.Prompt},
 		{"slow at every step", audit.ModeTLS, slow(14*second, 59*second, 19*second), 92 * second, "S S n n n S S", audit.Slow},
@@ -598,7 +597,7 @@ func TestModeContext(t *testing.T) {
 		"in the greeting":        {atOnce(cert, mute), "S deadline n n n S not-learned"},
 		"at EHLO":                {atOnce(cert, func(s *peer) { s.say("220 mx"); s.wait() }), "S S n n n S deadline"},
 		"before the second look": {clientHello(rawAlert), "S not-learned n n n seen-once not-learned"},
-		"before it, in clear":    {greetsAnyway("220 mx\r\n"), "S not-learned n n n out-of-step not-learned"},
+		"before it, in clear":    {greetsAnyway("220 mx\r\n"), "S not-learned n n n clear-text not-learned"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -215,10 +215,17 @@ func TestTranscriptLimits(t *testing.T) {
 		lines.add(server, "x")
 		octets.add(server, audit.Raw(strings.Repeat("y", maxLine)))
 	}
+	// What we said is told all the same.
+	whole := lines
+	whole.add(client, "QUIT")
+	whole.add(server, "x")
+	if n := len(whole.lines); n != maxTranscriptLines+1 || whole.lines[n-1].Text != "QUIT" {
+		t.Errorf("%d lines, the last one is %+v", n, whole.lines[n-1])
+	}
 	for name, tr := range map[string]transcript{"lines": lines, "octets": octets} {
 		checkTranscript(t, audit.Session{Lines: tr.lines})
 		last := tr.lines[len(tr.lines)-1]
-		if last.From != remark || !strings.Contains(string(last.Text), "ends here") {
+		if last.From != remark || !strings.Contains(string(last.Text), "only what we said") {
 			t.Errorf("%s: the last line is %q %q", name, last.From, last.Text)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"mailaudit/internal/audit"
@@ -12,14 +13,15 @@ import (
 
 // session is one connection while it is open.
 type session struct {
-	p       *Prober
-	ctx     context.Context
-	t       Target
-	classic bool // offer only key exchange groups from before post-quantum
+	p     *Prober
+	ctx   context.Context
+	t     Target
+	offer offer // of TLS
 
 	raw       net.Conn    // the TCP connection; nil before there is one
 	stop      func() bool // lets the end of ctx be; false when it has broken raw
 	secure    *watched    // raw as TLS sees it; nil before the handshake
+	tickets   tickets     // that came in it
 	conn      net.Conn    // raw, or TLS over it
 	in        *reader
 	stable    *audit.Stabilizer
@@ -31,20 +33,21 @@ type session struct {
 	look look
 }
 
-// look has one conversation with the target, when it is our turn, and takes it
-// down.
-func (p *Prober) look(ctx context.Context, t Target, n int, classic bool) (look, audit.Session) {
+// look has one conversation with the target, the acts of line, when it is our
+// turn, and takes it down.
+func (p *Prober) look(ctx context.Context, t Target, n int, line []act, o offer) (look, audit.Session) {
 	if t.Turn != nil {
 		leave := t.Turn(ctx) // when ctx ends first, there will be no connection
 		defer leave()
 	}
 	now := time.Now()
-	s := &session{p: p, ctx: ctx, t: t, classic: classic, log: transcript{start: now}}
+	s := &session{p: p, ctx: ctx, t: t, offer: o, log: transcript{start: now}}
 	s.rec = audit.Session{
 		Endpoint: audit.EndpointSubject(t.Host, t.Addr, t.Port), N: n, Started: now.UTC(),
 	}
-	s.look.line = acts(t)
+	s.look.line = line
 	s.run()
+	s.look.offers = s.look.told()
 	s.rec.Outcome = s.look.why.Text
 	if s.look.complete() {
 		s.rec.Outcome = "complete"
@@ -58,6 +61,7 @@ func (s *session) run() {
 	for !s.look.complete() && s.look.line[s.look.end].play(s) {
 		s.look.end++
 	}
+	s.resumable()
 	if s.raw != nil {
 		s.leave()
 	}
@@ -96,9 +100,11 @@ func (s *session) connect() bool {
 			how = negative
 		}
 		s.fail(how, why.Code, why.Text)
-		// A lost SYN or a full queue may be luck; what we ourselves decided
-		// and what our own network says will be the same in five seconds.
-		s.look.again = how == negative || why.Code == audit.Timeout || why.Code == audit.Reset
+		// A lost SYN, a full queue or a router that restarts may be luck; what we
+		// ourselves decided and what our own system says will be the same in five
+		// seconds.
+		luck := []audit.Code{audit.Timeout, audit.Unreachable, audit.Reset}
+		s.look.again = how == negative || slices.Contains(luck, why.Code)
 		return false
 	}
 	s.raw, s.conn, s.in, s.connected = conn, conn, &reader{src: conn}, time.Now()
@@ -122,6 +128,9 @@ func (s *session) deadline(limit time.Duration) {
 	_ = s.conn.SetDeadline(at)
 }
 
+// portMX is where servers greet in clear, always (RFC 5321 section 4.5.4.2).
+const portMX = 25
+
 // greet reads the whole greeting (RFC 5321 section 3.1). No command has been
 // written yet. A server that waits for a ClientHello says nothing at all, and
 // an alert or a record of its own at most: to write first, in the hope of
@@ -134,15 +143,18 @@ func (s *session) greet() bool {
 	if !ok {
 		switch {
 		case why.Code == audit.Malformed && s.secure == nil && len(rp.lines) == 1 && isRecord([]byte(rp.lines[0])):
-			why = audit.Reason{Code: audit.NotSMTP, Text: "what answers speaks TLS from the first byte: try mode tls"}
+			why = audit.Reason{Code: audit.TLSOnly, Text: "what answers speaks TLS from the first byte: try mode tls"}
+		case why.Code == audit.Timeout && s.secure == nil && s.t.Port != portMX && len(rp.lines) == 0:
+			why = audit.Reason{Code: audit.NoGreeting, Text: "the connection was accepted and not a word came in time; a server that is TLS from the first byte waits like that (mode tls)"}
 		case why.Code == audit.Malformed:
 			why = audit.Reason{Code: audit.NotSMTP, Text: "what answers does not speak SMTP: it does not begin with a reply code"}
 		}
 		return s.fail(dark, why.Code, why.Text)
 	}
-	s.look.greeting = newGreeting(rp, s.rec.Greeting, s.stable)
+	s.look.greeting = s.greeting(rp)
 	switch {
 	case rp.class() == 2:
+		s.heard(s.look.greeting.Name)
 		return true
 	case rp.class() == 4:
 		return s.turnedAway(shut, audit.TempFail, "the greeting turned this connection away for the time being (4xx)")
@@ -151,7 +163,9 @@ func (s *session) greet() bool {
 		s.look.again = true // said of the host for good, so worth asking twice
 		return false
 	case rp.class() == 5:
-		return s.turnedAway(shut, audit.RefusedUs, "the greeting refused this connection (5xx), which may be about our address")
+		s.turnedAway(shut, audit.RefusedUs, "the greeting refused this connection (5xx), which may be about our address")
+		s.look.again = true // it may be about them as well, if it is said again
+		return false
 	}
 	s.fit = false
 	return s.turnedAway(shut, audit.OutOfStep, "the greeting has a code that no greeting has")
@@ -162,7 +176,17 @@ func (s *session) ehlo() bool { return s.introduce("EHLO", "HELO", &s.rec.EHLO, 
 
 // ehloInside is the same where TLS was there from the first byte.
 func (s *session) ehloInside() bool {
-	return s.introduce("EHLO inside TLS", "HELO inside TLS", &s.rec.EHLOTLS, &s.look.helloTLS)
+	return s.introduce("EHLO inside TLS", "HELO inside TLS", &s.rec.EHLOTLS, &s.look.helloTLS) && s.listed()
+}
+
+// listed reports whether a reply to EHLO inside TLS ended with its last line.
+// Where it goes on, what it does not list may be listed there.
+func (s *session) listed() bool {
+	why, ok := s.inStep()
+	if !ok {
+		return s.fail(dark, why.Code, why.Text)
+	}
+	return true
 }
 
 // introduce says the first EHLO of a connection (RFC 5321 section 3.2). The
@@ -171,6 +195,9 @@ func (s *session) introduce(ehlo, helo string, lasted *time.Duration, hello *aud
 	took := lap(lasted)
 	rp, why, ok := s.ask("EHLO "+s.p.cfg.HELO, "the reply to "+ehlo)
 	took()
+	if ok {
+		s.refused(ehlo, rp)
+	}
 	switch {
 	case !ok:
 		s.fail(dark, why.Code, why.Text)
@@ -179,6 +206,7 @@ func (s *session) introduce(ehlo, helo string, lasted *time.Duration, hello *aud
 		return false
 	case rp.code == 250:
 		*hello = s.hello(rp)
+		s.heard(hello.Name)
 		return true
 	case rp.class() == 5:
 		return s.helo(rp.code, ehlo, helo)
@@ -225,16 +253,23 @@ func (s *session) helo(code int, ehlo, helo string) bool {
 func unknownCommand(code int) bool { return code == 500 || code == 502 }
 
 // offered looks for STARTTLS in the EHLO reply. A reply that goes on behind
-// its last line might list it there, so nothing is concluded from one.
+// its last line might list it there, and one that belongs to no command lists
+// nothing, so nothing is concluded from either.
 func (s *session) offered() bool {
 	if why, ok := s.inStep(); !ok {
 		return s.fail(dark, why.Code, why.Text)
 	}
 	_, ok := s.look.hello.Keyword("STARTTLS")
-	if !ok {
-		return s.fail(negative, audit.NotOffered, "STARTTLS is not in the reply to EHLO")
+	switch {
+	case ok:
+		return true
+	case !s.parted():
+		return s.fail(dark, audit.OutOfStep, "the server sent replies that belong to no command")
+	case s.ctx.Err() != nil: // what would have come is not known
+		why := s.reason(s.ctx.Err())
+		return s.fail(dark, why.Code, why.Text)
 	}
-	return true
+	return s.fail(negative, audit.NotOffered, "STARTTLS is not in the reply to EHLO")
 }
 
 // upgrade asks for TLS and turns the connection into it.
@@ -245,6 +280,9 @@ func (s *session) startTLS() bool {
 	took := lap(&s.rec.StartTLS)
 	rp, why, ok := s.ask("STARTTLS", "the reply to STARTTLS")
 	took()
+	if ok {
+		s.refused("STARTTLS", rp)
+	}
 	switch {
 	case !ok:
 		return s.fail(dark, why.Code, why.Text)
@@ -262,8 +300,15 @@ func (s *session) startTLS() bool {
 		return s.fail(negative, audit.Declined, "the server lists STARTTLS and declines it (5xx)")
 	}
 	why = s.misfit(rp, "STARTTLS")
-	return s.fail(dark, why.Code, why.Text)
+	s.fail(dark, why.Code, why.Text)
+	// "TLS not available due to temporary reason" (RFC 3207 section 4) may be
+	// one server of a pool. Any other 4xx asks to be left alone.
+	s.look.again = rp.code == codeNotNow
+	return false
 }
+
+// codeNotNow is how servers decline STARTTLS for a reason of their own.
+const codeNotNow = 454
 
 // ehloAgain says EHLO again: what was said in clear is forgotten (RFC 3207
 // section 4.2).
@@ -271,12 +316,15 @@ func (s *session) ehloAgain() bool {
 	took := lap(&s.rec.EHLOTLS)
 	rp, why, ok := s.ask("EHLO "+s.p.cfg.HELO, "the reply to EHLO inside TLS")
 	took()
+	if ok {
+		s.refused("EHLO inside TLS", rp)
+	}
 	switch {
 	case !ok:
 		return s.fail(dark, why.Code, why.Text)
 	case rp.code == 250:
 		s.look.helloTLS = s.hello(rp)
-		return true
+		return s.listed()
 	case unknownCommand(rp.code) || rp.code == 503: // 503: it has not forgotten the first EHLO
 		return s.fail(negative, audit.Declined, "the server refuses EHLO inside TLS (5xx)")
 	case rp.class() == 5:

@@ -19,7 +19,8 @@ func Unobserved(t Target, why audit.Reason) audit.Endpoint {
 // A certificate that was shown for another name and is valid for this one as
 // well settles both. Where it is not, where TLS failed, or where the target is
 // another address, port or mode, As reports false: then only another look
-// tells.
+// tells. What is known of the offer of STARTTLS, of large ClientHellos and of old
+// versions belongs to the address (see Floor) and comes along.
 func As(e audit.Endpoint, t Target) (audit.Endpoint, bool) {
 	if e.Addr != t.Addr || e.Port != t.Port || e.Mode != t.Mode {
 		return audit.Endpoint{}, false
@@ -40,10 +41,16 @@ func As(e audit.Endpoint, t Target) (audit.Endpoint, bool) {
 	_, was := commands(before)
 	_, is := commands(after)
 	e.Host = t.Host
-	for _, via := range []*string{&e.Connect.Via, &e.Greeting.Via, &e.Hello.Via, &e.Helo.Via, &e.Mail.Via, &e.StartTLS.Via, &e.TLS.Via, &e.HelloTLS.Via} {
+	for _, via := range []*string{
+		&e.Connect.Via, &e.Greeting.Via, &e.Hello.Via, &e.Helo.Via, &e.Mail.Via, &e.StartTLS.Via, &e.TLS.Via, &e.HelloTLS.Via, &e.Replies.Via, &e.Refusal.Via, &e.Pace.Via,
+		&e.StartTLSSteady.Via, &e.LargeHello.Via,
+	} {
 		if *via == was {
 			*via = is
 		}
+	}
+	if e.OldTLS.Via == oldCommand(before) {
+		e.OldTLS.Via = oldCommand(after)
 	}
 	return e, true
 }

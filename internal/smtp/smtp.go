@@ -101,10 +101,22 @@ type Target struct {
 	// what gives the turn back once the conversation is over. It is asked before
 	// each connection: no turn is held between two. nil: at any time.
 	Turn func(ctx context.Context) (leave func())
+	// Once: one connection, whatever it shows. A "no" that it brings is then
+	// unknown (seen-once).
+	Once bool
+	// Doubt, when set, is told what the first connection showed before the pause
+	// for a second one, with every "no" still unknown. Probe waits for it.
+	Doubt func(first audit.Endpoint)
+	// Heard, when set, is told of each name that the server gives for itself as
+	// soon as it has done so, so that something can be asked about the name
+	// while the dialogue goes on. It must not block.
+	Heard func(name audit.DNSName)
 }
 
 // Probe observes an endpoint over one connection, or over two when the first
-// ends in a negative or in something that a second look may well see better.
+// ends in a negative or in something that a second look may well see better,
+// or over three when of two handshakes only the one with the smaller
+// ClientHello succeeded. It does not try old versions of TLS: see Floor.
 // It returns an observation for every step, whatever happened, and one
 // Session per connection tried. When ctx ends, what is not yet observed is
 // unknown. The replies to QUIT are not waited for: see Drain.
@@ -113,19 +125,32 @@ func (p *Prober) Probe(ctx context.Context, t Target) (audit.Endpoint, []audit.S
 		l := look{line: acts(t), how: shut, why: audit.Reason{Code: audit.LocalError, Text: text}}
 		return l.endpoint(t), nil
 	}
-	l, s := p.look(ctx, t, 1, false)
+	l, s := p.look(ctx, t, 1, acts(t), offerAll)
 	sessions := []audit.Session{s}
-	if l.again && pause(ctx, p.cfg.Limits.ConfirmAfter) {
-		second, s := p.look(ctx, t, 2, l.shrink)
-		sessions = append(sessions, s)
-		both := merge(l, second)
-		both.mail = l.mail // asked on the first connection alone
-		return both.endpoint(t), sessions
+	if !l.again || t.Once {
+		return l.unconfirmed().endpoint(t), sessions
 	}
-	if l.refusal() {
-		l = l.doubt(audit.Once)
+	if t.Doubt != nil {
+		t.Doubt(l.unconfirmed().endpoint(t))
 	}
-	return l.endpoint(t), sessions
+	if !pause(ctx, p.cfg.Limits.ConfirmAfter) {
+		return l.unconfirmed().endpoint(t), sessions
+	}
+	o := offerAll
+	if l.shrink {
+		o = offerClassic
+	}
+	second, s := p.look(ctx, t, 2, acts(t), o)
+	sessions = append(sessions, s)
+	out := merge(l, second)
+	out.mixed = union(l.mixed, second.mixed) // what was said needs no second look
+	if l.shrink && second.secured() {
+		var more []audit.Session
+		out, more = p.enlarge(ctx, t, l, out)
+		sessions = append(sessions, more...)
+	}
+	out.mail = l.mail // asked on the first connection alone
+	return out.endpoint(t), sessions
 }
 
 // Drain waits until the connections of all probes that have returned are

@@ -163,10 +163,15 @@ func TestDialogue(t *testing.T) {
 		{"refused once", []any{refused(), good}, whole, "Q"},
 		{"refused, then no STARTTLS", []any{refused(), script(plainOnly)}, "S S S n disagree not-learned not-learned", "Q"},
 		{"refused, then timeout", []any{refused(), errno(syscall.ETIMEDOUT)}, "seen-once " + fourNL + " not-learned not-learned", ""},
-		{"timeout twice", []any{errno(syscall.ETIMEDOUT)}, "timeout " + fourNL + " not-learned not-learned", ""},
+		{"timeout twice", []any{errno(syscall.ETIMEDOUT)}, "no-answer " + fourNL + " not-learned not-learned", ""},
 		{"timeout once", []any{errno(syscall.ETIMEDOUT), good}, whole, "Q"},
 		{"reset twice", []any{errno(syscall.ECONNRESET)}, "reset " + fourNL + " not-learned not-learned", ""},
-		{"unreachable", []any{errno(syscall.EHOSTUNREACH)}, "unreachable " + fourNL + " not-learned not-learned", ""},
+		{"timeout, then refused", []any{errno(syscall.ETIMEDOUT), errno(syscall.ECONNREFUSED)}, "seen-once " + fourNL + " not-learned not-learned", ""},
+		{"timeout, then reset", []any{errno(syscall.ETIMEDOUT), errno(syscall.ECONNRESET)}, "timeout " + fourNL + " not-learned not-learned", ""},
+		{"timeout, then unreachable", []any{errno(syscall.ETIMEDOUT), errno(syscall.EHOSTUNREACH)}, "no-answer " + fourNL + " not-learned not-learned", ""},
+		{"timeout, then no way", []any{errno(syscall.ETIMEDOUT), errno(syscall.ENETUNREACH)}, "timeout " + fourNL + " not-learned not-learned", ""},
+		{"unreachable twice", []any{errno(syscall.EHOSTUNREACH)}, "no-answer " + fourNL + " not-learned not-learned", ""},
+		{"unreachable once", []any{errno(syscall.EHOSTUNREACH), good}, whole, "Q"},
 		{"no route", []any{errno(syscall.ENETUNREACH)}, "no-route " + fourNL + " not-learned not-learned", ""},
 		{"our firewall", []any{errno(syscall.EPERM)}, "local-policy " + fourNL + " not-learned not-learned", ""},
 		{"address guard", []any{fmt.Errorf("x: %w", dial.ErrBlocked)}, "blocked-address " + fourNL + " not-learned not-learned", ""},
@@ -181,12 +186,12 @@ func TestDialogue(t *testing.T) {
 		{"never greets", []any{script(mute)}, "S timeout " + fourNL + " not-learned", "-"},
 		{"HTTP", []any{rawAnswer("HTTP/1.1 400 Bad Request\r\n\r\n")}, "S not-smtp " + fourNL + " not-learned", "-"},
 		{"SSH without a line end", []any{rawAnswer("SSH-2.0-OpenSSH_9.2")}, "S not-smtp " + fourNL + " not-learned", "-"},
-		{"TLS alert", []any{rawAnswer("\x15\x03\x01\x00\x02\x02\x46")}, "S not-smtp " + fourNL + " not-learned", "-"},
+		{"TLS alert", []any{rawAnswer("\x15\x03\x01\x00\x02\x02\x46")}, "S tls-only " + fourNL + " not-learned", "-"},
 		{"empty line", []any{rawAnswer("\r\n")}, "S not-smtp " + fourNL + " not-learned", "-"},
 		{"garbage in line two", []any{rawAnswer("220-mx\r\nhello\r\n")}, "S not-smtp " + fourNL + " not-learned", "-"},
 		{"421 greeting", []any{greets("421 too busy")}, "S S temporary temporary temporary temporary temporary", "Q"},
 		{"450 greeting", []any{greets("450-a", "450 b")}, "S S temporary temporary temporary temporary temporary", "Q"},
-		{"554 greeting", []any{greets("554-listed", "554 go away")}, "S S refused-us refused-us refused-us refused-us refused-us", "Q"},
+		{"554 greeting", []any{greets("554-listed", "554 go away")}, "S S refused-us refused-us refused-us refused-us refused-us", "QQ"},
 		{"521 greeting", []any{greets("521 no mail here")}, "S S n n n n n", "QQ"},
 		{"521 greeting once", []any{greets("521 no mail here"), good}, whole, "QQ"},
 		{"354 greeting", []any{script(func(s *peer) { s.greet("354 what"); s.wait() })}, "S S out-of-step out-of-step out-of-step out-of-step out-of-step", "-"},
@@ -234,13 +239,34 @@ func TestDialogue(t *testing.T) {
 		{"masked by a firewall", []any{ehloAnswers("250-mx", "250-XXXXXXXA", "250 XSTARTTLS")}, noTLS, "QQ"},
 		{"STARTTLS as a parameter", []any{ehloAnswers("250-mx STARTTLS", "250 X STARTTLS")}, noTLS, "QQ"},
 		{"every EHLO line with a space", []any{script(func(s *peer) { s.greet("220 mx"); s.answer(ehlo, "250 mx", "250 STARTTLS"); s.wait() })}, "S S S n out-of-step not-learned not-learned", "-"},
+		{"every EHLO line with a space, each in its packet", []any{script(func(s *peer) {
+			s.greet("220 mx")
+			s.answer(ehlo, "250 mx")
+			time.Sleep(time.Millisecond)
+			s.say("250 STARTTLS")
+			s.bye()
+		})}, "S S S n out-of-step not-learned not-learned", "Q"},
+		{"an unasked reply late behind the greeting", []any{script(func(s *peer) {
+			s.greet("220 mx")
+			time.Sleep(time.Millisecond)
+			s.say("250 ready")
+			time.Sleep(time.Millisecond)
+			s.answer(ehlo, "250-mx", "250 STARTTLS")
+			s.bye()
+		})}, "S S S n out-of-step not-learned not-learned", "Q"},
+		{"not offered, and 250 to QUIT", []any{script(func(s *peer) {
+			s.greet("220 mx")
+			s.answer(ehlo, "250 mx")
+			s.answer("QUIT", "250 bye")
+		})}, noTLS, "QQ"},
+		{"not offered, and closes at QUIT", []any{script(func(s *peer) { s.greet("220 mx"); s.answer(ehlo, "250 mx"); s.want("QUIT") })}, noTLS, "QQ"},
 
 		// STARTTLS asked for.
 		{"declined twice", []any{declines}, fmt.Sprintf(atTLS, "!declined n"), "QQ"},
 		{"declined once", []any{declines, good}, whole, "QQ"},
 		{"declined for us", []any{afterEHLO(func(s *peer) { s.answer("STARTTLS", "554 5.7.1 Your address is blocked"); s.bye() })}, fmt.Sprintf(atTLS, "refused-us not-learned"), "Q"},
 		{"declined, then broken", []any{declines, inTLS(closes)}, fmt.Sprintf(atTLS, "disagree not-learned"), "Q-"},
-		{"454", []any{afterEHLO(hung)}, fmt.Sprintf(atTLS, "temporary not-learned"), "Q"},
+		{"454", []any{afterEHLO(hung)}, fmt.Sprintf(atTLS, "temporary not-learned"), "QQ"},
 		{"421 at STARTTLS", []any{afterEHLO(func(s *peer) { s.answer("STARTTLS", "421 bye"); s.bye() })}, fmt.Sprintf(atTLS, "temporary not-learned"), "Q"},
 		{"250 at STARTTLS", []any{afterEHLO(func(s *peer) { s.answer("STARTTLS", "250 ok"); s.wait() })}, fmt.Sprintf(atTLS, "out-of-step not-learned"), "-"},
 		{"closes at STARTTLS", []any{afterEHLO(func(s *peer) { s.want("STARTTLS") })}, fmt.Sprintf(atTLS, "closed not-learned"), "-"},
@@ -256,7 +282,7 @@ func TestDialogue(t *testing.T) {
 		{"closes in the handshake twice", []any{inTLS(closes)}, fmt.Sprintf(atTLS, "!broken n"), "--"},
 		{"closes after the ClientHello twice", []any{inTLS(clientHello(closes))}, fmt.Sprintf(atTLS, "!broken n"), "--"},
 		{"resets in the handshake twice", []any{inTLS(clientHello(reset))}, fmt.Sprintf(atTLS, "!broken n"), "--"},
-		{"resets in the handshake once", []any{inTLS(clientHello(reset)), good}, whole, "-Q"},
+		{"resets in the handshake once", []any{inTLS(clientHello(reset)), good}, whole, "-QQ"}, // the third: was it the size?
 		{"broken, then not offered", []any{inTLS(closes), script(plainOnly)}, fmt.Sprintf(atTLS, "disagree not-learned"), "-Q"},
 		{"broken, then turned away", []any{inTLS(closes), greets("421 busy")}, fmt.Sprintf(atTLS, "seen-once not-learned"), "-Q"},
 
@@ -270,7 +296,7 @@ func TestDialogue(t *testing.T) {
 		{"needs a client certificate", []any{inTLS(func(s *peer) {
 			s.tls(&tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert})
 		})}, fmt.Sprintf(insideNL, "tls-protocol"), "-"},
-		{"out of step after EHLO inside", []any{inTLS(func(s *peer) { s.tls(serve(cert)); s.answer(ehlo, "250 mx", "250 mx"); s.wait() })}, whole, "-"},
+		{"out of step after EHLO inside", []any{inTLS(func(s *peer) { s.tls(serve(cert)); s.answer(ehlo, "250 mx", "250 STARTTLS"); s.wait() })}, fmt.Sprintf(insideNL, "out-of-step"), "-"},
 
 		// QUIT.
 		{"mute at QUIT", []any{script(func(s *peer) {
@@ -363,11 +389,11 @@ func TestFacts(t *testing.T) {
 			t.Errorf("greeting %+v", e.Greeting.Value)
 		}
 		wantHello := audit.Hello{Name: "MX.example.org", Text: "Hello probe [<our address>]",
-			Keywords: []audit.Keyword{{Name: "SIZE", Params: "1000"}, {Name: "AUTH", Params: "PLAIN LOGIN"}, {Name: "STARTTLS"}}}
+			Keywords: []audit.Keyword{{Name: "SIZE", Params: "1000"}, {Name: "AUTH", Params: "PLAIN LOGIN"}, {Name: "STARTTLS"}}, Order: []string{"SIZE", "AUTH", "STARTTLS"}}
 		if !reflect.DeepEqual(e.Hello.Value, wantHello) {
 			t.Errorf("hello %+v", e.Hello.Value)
 		}
-		wantInside := audit.Hello{Name: "mx.example.org", Keywords: []audit.Keyword{{Name: "SIZE", Params: "2000"}}}
+		wantInside := audit.Hello{Name: "mx.example.org", Keywords: []audit.Keyword{{Name: "SIZE", Params: "2000"}}, Order: []string{"SIZE"}}
 		if !reflect.DeepEqual(e.HelloTLS.Value, wantInside) {
 			t.Errorf("hello inside TLS %+v", e.HelloTLS.Value)
 		}
@@ -464,12 +490,15 @@ func (d slowDialer) Host(ctx context.Context, remote netip.AddrPort) (net.Conn, 
 // TestWaits pins how long each kind of silence is borne, in fake time.
 func TestWaits(t *testing.T) {
 	cert := leaf(t, nil, nil)
-	drip := func(s *peer) {
-		for _, c := range strings.Repeat("220-drip\r\n", 100) {
-			s.send(string(c))
-			time.Sleep(time.Second)
+	slowly := func(text string) script { // an octet a second
+		return func(s *peer) {
+			for i := range text {
+				s.send(text[i : i+1])
+				time.Sleep(time.Second)
+			}
 		}
 	}
+	dripping := func(code string) script { return slowly(strings.Repeat(code+"-drip\r\n", 100)) }
 	for _, tt := range []struct {
 		name    string
 		scripts []any
@@ -477,9 +506,17 @@ func TestWaits(t *testing.T) {
 		want    string
 	}{
 		{"no greeting", []any{script(mute)}, DefaultGreeting, "S timeout"},
-		{"one octet a second", []any{script(drip)}, DefaultGreeting, "S timeout"},
+		{"one octet a second", []any{dripping("220")}, DefaultGreeting, "S timeout"},
+		{"one octet a second at EHLO", []any{script(func(s *peer) { s.say("220 mx"); s.want(ehlo); dripping("250")(s) })}, DefaultReply, "S S timeout"},
+		{"one octet a second at STARTTLS", []any{afterEHLO(func(s *peer) { s.want("STARTTLS"); dripping("220")(s) })}, greetTook + DefaultReply, "S S S n S timeout"},
+		{"one octet a second in the handshake", []any{inTLS(clientHello(slowly("\x16\x03\x03\x40\x00\x02\x00\x3f\xfc" + strings.Repeat("\x03", 200))))},
+			2*(greetTook+DefaultHandshake) + DefaultConfirmAfter, "S S S n S tls-stall"},
+		{"one octet a second inside TLS", []any{inTLS(func(s *peer) { s.tls(serve(cert)); s.want(ehlo); dripping("250")(s) })}, greetTook + DefaultReply, "S S S n S S timeout"},
+		{"one octet a second at QUIT", []any{script(func(s *peer) { s.say("220 mx"); s.answer(ehlo, "250 mx"); s.want("QUIT"); dripping("221")(s) })},
+			2*goodbyeLimit + DefaultConfirmAfter, "S S S n !not-offered"},
 		{"no reply to EHLO", []any{script(func(s *peer) { s.say("220 mx"); s.wait() })}, DefaultReply, "S S timeout"},
-		{"not offered", []any{script(func(s *peer) { s.say("220 mx"); s.answer(ehlo, "250 mx"); s.wait() })}, DefaultConfirmAfter, "S S S n !not-offered"},
+		{"not offered", []any{script(func(s *peer) { s.say("220 mx"); s.answer(ehlo, "250 mx"); s.bye() })}, DefaultConfirmAfter, "S S S n !not-offered"},
+		{"not offered, mute at QUIT", []any{script(func(s *peer) { s.say("220 mx"); s.answer(ehlo, "250 mx"); s.wait() })}, DefaultConfirmAfter + 2*goodbyeLimit, "S S S n !not-offered"},
 		{"refused", []any{refused()}, DefaultConfirmAfter, "!conn-refused"},
 		{"TLS stall", []any{script(func(s *peer) {
 			s.say("220 mx")

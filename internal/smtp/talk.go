@@ -11,6 +11,9 @@ import (
 	"mailaudit/internal/dial"
 )
 
+// codeBye answers QUIT (RFC 5321 section 4.2.3).
+const codeBye = 221
+
 // misfit is the reason for a reply that is neither a success nor a 5xx.
 func (s *session) misfit(rp reply, command string) audit.Reason {
 	if rp.class() == 4 {
@@ -42,9 +45,14 @@ func (s *session) ask(command, noun string) (reply, audit.Reason, bool) {
 	}
 	s.deadline(s.p.cfg.Limits.Reply)
 	s.log.add(client, audit.Raw(command))
+	asked := time.Now()
 	_, err := io.WriteString(s.conn, command+"\r\n")
 	if err == nil {
-		return s.read(noun)
+		rp, why, ok := s.read(noun)
+		if ok {
+			s.look.pace.Count(time.Since(asked))
+		}
+		return rp, why, ok
 	}
 	// Who hangs up on us may have said why before.
 	rp, why, ok := s.read(noun)
@@ -62,6 +70,9 @@ func (s *session) read(noun string) (reply, audit.Reason, bool) {
 		s.log.add(server, line)
 	}
 	if rp.mixed {
+		if rp.class() != 4 { // a server may break off with a 421 at any time (RFC 5321 section 3.8)
+			s.look.mixed = append(s.look.mixed, noun)
+		}
 		s.log.add(remark, "the lines of this reply differ in their code; that of the last line counts")
 	}
 	if rp.bare {
@@ -118,6 +129,31 @@ func (s *session) reason(err error) audit.Reason {
 		why = audit.Reason{Code: audit.LocalError, Text: "the connection failed in a way that is not known"}
 	}
 	return why
+}
+
+// parted says QUIT and hears the reply out, and reports whether the
+// conversation was in step until then. inStep cannot see a reply that is still
+// on its way: taken for the reply to the command before, it leaves that one to
+// be taken for the reply to QUIT, and one more comes. A single reply of
+// another code than 221 is a server's manner, and none decides nothing.
+func (s *session) parted() bool {
+	s.deadline(goodbyeLimit)
+	s.log.add(client, "QUIT")
+	_, err := io.WriteString(s.conn, "QUIT\r\n")
+	if err != nil {
+		s.fit = false
+		return true
+	}
+	rp, _, heard := s.read("the reply to QUIT")
+	s.fit = false // the last word is said
+	if !heard || rp.code == codeBye {
+		return true
+	}
+	rp, err = s.in.reply()
+	for _, line := range rp.lines {
+		s.log.add(server, line)
+	}
+	return err != nil
 }
 
 // leave ends the connection: with QUIT when the conversation is in step, at

@@ -32,25 +32,57 @@ func serverName(host audit.DNSName) string {
 // what it chooses, not what we would like. Versions and suites are explicit so
 // that no GODEBUG setting decides. Nothing is sent that needs protecting, so
 // the chain is looked at afterwards and stops nothing.
-func tlsConfig(host audit.DNSName, classic bool) *tls.Config {
+func (s *session) tlsConfig() *tls.Config {
 	c := &tls.Config{
-		ServerName:         serverName(host),
+		ServerName:         serverName(s.t.Host),
 		MinVersion:         tls.VersionTLS10,
 		InsecureSkipVerify: true,
 		Renegotiation:      tls.RenegotiateNever,
+		ClientSessionCache: &s.tickets,
 	}
-	for _, s := range tls.CipherSuites() {
-		c.CipherSuites = append(c.CipherSuites, s.ID)
+	for _, suite := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+		c.CipherSuites = append(c.CipherSuites, suite.ID)
 	}
-	for _, s := range tls.InsecureCipherSuites() {
-		c.CipherSuites = append(c.CipherSuites, s.ID)
-	}
-	if classic {
-		// Post-quantum key shares make the ClientHello larger than a packet,
-		// which old middleboxes do not survive.
+	switch s.offer {
+	case offerClassic:
 		c.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}
+	case offerOld:
+		c.MaxVersion = tls.VersionTLS11
 	}
 	return c
+}
+
+// onePacket is what of TCP fits into a packet of Ethernet, in octets (RFC 6691:
+// 1,500 less both headers). Post-quantum key shares make a ClientHello larger;
+// old middleboxes, and servers that read once, do not survive the second one.
+const onePacket = 1460
+
+// tickets counts the session tickets that a server sends. It keeps none: no
+// session is ever resumed.
+type tickets struct{ n int }
+
+// Get has no session.
+func (*tickets) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
+
+// Put counts.
+func (t *tickets) Put(_ string, s *tls.ClientSessionState) {
+	if s != nil {
+		t.n++
+	}
+}
+
+// resumable notes whether a ticket came. TLS 1.3 sends it behind the handshake,
+// so it is looked for when the last reply inside TLS was read.
+func (s *session) resumable() {
+	o := &s.look.tls.Tickets
+	switch {
+	case s.tickets.n > 0:
+		*o = audit.See(audit.Nothing{}, "")
+	case s.look.complete():
+		*o = audit.None[audit.Nothing](audit.NotOffered, "no session ticket came", "")
+	default:
+		*o = audit.Dark[audit.Nothing](audit.Reason{Code: audit.NotLearned, Text: "the conversation ended before a session ticket could come"}, "")
+	}
 }
 
 // handshake turns the connection into TLS, be it behind the reply to STARTTLS
@@ -60,26 +92,35 @@ func (s *session) handshake() bool {
 	s.fit = false // no word in clear any more
 	s.deadline(s.p.cfg.Limits.Handshake)
 	s.secure = &watched{Conn: s.raw}
-	conn := tls.Client(s.secure, tlsConfig(s.t.Host, s.classic))
+	conn := tls.Client(s.secure, s.tlsConfig())
 	err := conn.Handshake()
 	took()
 	if err != nil {
 		how, why := s.handshakeFailed(err)
 		s.log.add(remark, audit.Raw("TLS: "+err.Error()).Clip(maxGreetingText))
+		if s.offer == offerOld {
+			return s.oldRefused(err, how, why)
+		}
 		s.fail(how, why.Code, why.Text)
-		// A large ClientHello is dropped by some and refused by others.
-		worth := []audit.Code{audit.TLSStall, audit.Closed, audit.OutOfStep}
-		s.look.again = how == negative || slices.Contains(worth, why.Code)
-		s.look.shrink = why.Code != audit.OutOfStep
+		// A large ClientHello is dropped by some and refused by others, with
+		// whatever alert comes to their mind.
+		worth := []audit.Code{audit.TLSStall, audit.Closed, audit.ClearText, audit.OutOfStep}
+		s.look.again = how == negative || slices.Contains(worth, why.Code) || isAlert(err)
+		s.look.shrink = s.look.again && why.Code != audit.OutOfStep && why.Code != audit.ClearText
 		return false
 	}
 	s.conn, s.in, s.fit = conn, &reader{src: conn}, true
 	state := conn.ConnectionState()
 	s.look.tls = s.p.facts(state, s.t.Host, time.Now())
+	s.look.tls.MasterSecret = masterSecret(state)
 	s.log.add(remark, audit.Raw(fmt.Sprintf("%s, %s, %s, %d certificates", s.look.tls.Version,
 		s.look.tls.Cipher, s.look.tls.Group, s.look.tls.ChainLen)))
-	if s.classic {
+	switch {
+	case s.offer == offerClassic:
 		s.log.add(remark, "the first handshake offered post-quantum groups as well and failed; this one did not")
+	case s.offer == offerAll && s.secure.hello <= onePacket:
+		s.look.large = audit.Dark[audit.Nothing](audit.Reason{Code: audit.LocalError,
+			Text: "this program was kept from offering post-quantum key shares (GODEBUG)"}, "")
 	}
 	return true
 }
@@ -150,9 +191,10 @@ func (s *session) notTLS(why audit.Reason) (manner, audit.Reason) {
 	line, _, _ := bytes.Cut(said, []byte("\n"))
 	s.log.add(server, audit.Raw(bytes.TrimRight(line, "\r")))
 	if len(said) >= 4 && plausible(said) {
+		s.refused("", replyIn(said))
 		switch said[0] {
 		case '2':
-			return dark, audit.Reason{Code: audit.OutOfStep, Text: "the server greets in clear text: try mode starttls"}
+			return dark, audit.Reason{Code: audit.ClearText, Text: "the server greets in clear text: try mode starttls"}
 		case '4':
 			return shut, audit.Reason{Code: audit.TempFail, Text: "the server turned this connection away in clear text for the time being (4xx)"}
 		case '5':
@@ -223,6 +265,7 @@ type watched struct {
 	net.Conn
 	err   error
 	first []byte // at most maxLine octets
+	hello int    // octets that were written before the first came
 }
 
 // Read reads from the connection.
@@ -236,6 +279,9 @@ func (w *watched) Read(b []byte) (int, error) {
 // Write writes to the connection.
 func (w *watched) Write(b []byte) (int, error) {
 	n, err := w.Conn.Write(b)
+	if len(w.first) == 0 {
+		w.hello += n
+	}
 	w.note(err)
 	return n, err
 }

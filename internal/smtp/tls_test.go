@@ -100,44 +100,6 @@ func TestOldServers(t *testing.T) {
 	}
 }
 
-// TestLargeClientHello: a middlebox that resets connections with a
-// ClientHello larger than a packet is met with a small one the second time.
-func TestLargeClientHello(t *testing.T) {
-	cert := leaf(t, nil, nil)
-	const packet = 1400
-	box := inTLS(func(s *peer) {
-		var hello int
-		for hello == 0 {
-			time.Sleep(time.Millisecond)
-			s.raw.in.update(func() { hello = len(s.raw.in.data) })
-		}
-		if hello > packet {
-			s.raw.reset()
-			return
-		}
-		s.tls(serve(cert))
-		s.answer(ehlo, "250 mx.example.org")
-		s.bye()
-	})
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, scripts: []any{box}}
-		p := New(Config{Dialer: w, HELO: testHELO})
-		e, sessions := p.Probe(t.Context(), testTarget())
-		if got := summary(e); got != "S S S n S S S" {
-			t.Errorf("got %s", got)
-		}
-		if e.TLS.Value.Group != "X25519" {
-			t.Errorf("group %q", e.TLS.Value.Group)
-		}
-		if len(sessions) != 2 || !strings.Contains(transcriptText(sessions[1]), "*: the first handshake offered post-quantum groups") {
-			t.Errorf("%d sessions, no remark about the groups", len(sessions))
-		}
-		if ends := w.check(p); ends != "-Q" {
-			t.Errorf("ended %q", ends)
-		}
-	})
-}
-
 // TestOwnLimits: what Go's TLS refuses is unknown, not broken, and needs no
 // second look. This is the test that notices when crypto/tls changes its
 // words.

@@ -27,15 +27,17 @@ type transcript struct {
 	full  bool
 }
 
-// add writes a line down. The one that would break a limit becomes a remark
-// that the rest is missing.
+// add writes a line down. The first of the server's that would break a limit
+// becomes a remark that the rest of its words is missing. What we say is always
+// written down: it is little, and what was done to a server shall be told.
 func (t *transcript) add(from string, text audit.Raw) {
-	if t.full {
+	switch {
+	case from == client:
+	case t.full:
 		return
-	}
-	if len(t.lines) == maxTranscriptLines-1 || t.size+len(text) > maxTranscriptBytes {
+	case len(t.lines) >= maxTranscriptLines-1 || t.size+len(text) > maxTranscriptBytes:
 		t.full = true
-		from, text = remark, "the transcript ends here; the conversation went on"
+		from, text = remark, "from here on only what we said is taken down"
 	}
 	t.size += len(text)
 	t.lines = append(t.lines, audit.Line{At: time.Since(t.start), From: from, Text: text})

@@ -29,9 +29,10 @@ func (e *Error) Error() string { return e.Problem }
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Hints that several problems share.
+// Hints that several problems share. That an audit can do without a history,
+// only the command that makes audits knows.
 const (
-	hintElsewhere = "name another file with --db FILE, or run without history: --no-save"
+	hintElsewhere = "name another file with --db FILE"
 	hintDamaged   = "restore a backup, or move the file away and a new history begins; mailaudit db check lists what is wrong"
 )
 
@@ -97,7 +98,7 @@ func explainSQLite(path string, lite *sqlite.Error, err error) error {
 	switch primary(lite) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL:
 		return &Error{Problem: fmt.Sprintf("%s has been locked by another program for more than %.0f s", path, busyTimeout.Seconds()),
-			Hint: "try again when it has finished; or run without history: --no-save", Err: err}
+			Hint: "try again when it has finished", Err: err}
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
 		return readOnly(path, err)
 	case sqlite3.SQLITE_FULL:
@@ -112,7 +113,7 @@ func explainSQLite(path string, lite *sqlite.Error, err error) error {
 		return &Error{Problem: path + " cannot be opened, or its -wal or -shm file cannot", Hint: hintElsewhere, Err: err}
 	case sqlite3.SQLITE_IOERR:
 		return &Error{Problem: fmt.Sprintf("the system cannot read or write %s: %v", path, lite),
-			Hint: "look for a full or failing disk; or run without history: --no-save", Err: err}
+			Hint: "look for a full or failing disk", Err: err}
 	}
 	return fmt.Errorf("history %s: %w", path, err)
 }

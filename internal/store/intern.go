@@ -107,12 +107,15 @@ func factsSum(format int, parts []audit.Part) [sha256.Size]byte {
 type counts struct {
 	coverage, unknown int
 	fails             map[audit.Severity]int
-	axes              string // JSON
+	score             string // JSON
 }
 
 func countRun(run *audit.Run) (counts, error) {
 	c := counts{coverage: run.Score.Coverage, fails: map[audit.Severity]int{}}
 	for _, f := range run.Findings {
+		if f.OurSide() {
+			continue
+		}
 		switch f.Status {
 		case audit.Fail:
 			c.fails[f.Severity]++
@@ -120,17 +123,43 @@ func countRun(run *audit.Run) (counts, error) {
 			c.unknown++
 		}
 	}
-	axes, err := json.Marshal(run.Score.Axes)
+	var err error
+	c.score, err = encodeScore(run.Score)
 	if err != nil {
 		return counts{}, fmt.Errorf("encode score: %w", err)
 	}
-	c.axes = string(axes)
 	return c, nil
+}
+
+// encodeScore writes a score as JSON: whole, or what there is of one without a
+// rubric, its axes. That is how all scores were kept before there were grades.
+func encodeScore(s audit.Score) (string, error) {
+	if s.Rubric == 0 {
+		axes, err := json.Marshal(s.Axes)
+		return string(axes), err
+	}
+	whole, err := json.Marshal(s)
+	return string(whole), err
+}
+
+// decodeScore reads either form; coverage is that of the row.
+func decodeScore(text string, coverage int) (audit.Score, error) {
+	var s audit.Score
+	err := json.Unmarshal([]byte(text), &s)
+	if err != nil {
+		return audit.Score{}, err
+	}
+	if s.Rubric == 0 {
+		s = audit.Score{}
+		err = json.Unmarshal([]byte(text), &s.Axes)
+	}
+	s.Coverage = coverage
+	return s, err
 }
 
 func (c counts) intern(ctx context.Context, tx *sql.Tx) (int64, error) {
 	columns := []string{"coverage", "critical", "high", "medium", "low", "info", "unknown", "axes"}
 	id, _, err := intern(ctx, preparing(tx), "scores", len(columns), columns,
-		c.coverage, c.fails[audit.Critical], c.fails[audit.High], c.fails[audit.Medium], c.fails[audit.Low], c.fails[audit.Info], c.unknown, c.axes)
+		c.coverage, c.fails[audit.Critical], c.fails[audit.High], c.fails[audit.Medium], c.fails[audit.Low], c.fails[audit.Info], c.unknown, c.score)
 	return id, err
 }

@@ -34,6 +34,7 @@ type Info struct {
 	Unknown  int                    // findings that could not be settled
 	Coverage int                    // percent; 0 when it has not finished
 	Judged   int                    // passes and fails that count: not those of severity info
+	Score    audit.Score            // zero when it has not finished
 }
 
 // Runs lists runs, newest first.
@@ -51,9 +52,8 @@ func (db *DB) Runs(ctx context.Context, f Filter) ([]Info, error) {
 		}
 		rows, err := tx.QueryContext(ctx, `SELECT l.id, l.uid, l.kind, l.state, l.target, l.vantage, l.started, l.finished, l.tag, `+note+`, l.changed,
 				coalesce(l.coverage, 0), coalesce(l.critical, 0), coalesce(l.high, 0), coalesce(l.medium, 0), coalesce(l.low, 0),
-				coalesce(l.info, 0), coalesce(l.unknown, 0), r.pid, r.host,
-				(SELECT coalesce(sum(coalesce(value ->> 'pass', 0) + coalesce(value ->> 'fail', 0)), 0) FROM scores, json_each(axes) WHERE scores.id = r.score)
-			FROM run_list l JOIN runs r ON r.id = l.id
+				coalesce(l.info, 0), coalesce(l.unknown, 0), r.pid, r.host, c.axes
+			FROM run_list l JOIN runs r ON r.id = l.id LEFT JOIN scores c ON c.id = r.score
 			WHERE (?1 = '' OR l.target = ?1) AND (?2 = '' OR l.tag = ?2) ORDER BY l.id DESC LIMIT ?3`, f.Target, f.Tag, limit)
 		if err != nil {
 			return err
@@ -77,12 +77,12 @@ func (db *DB) Runs(ctx context.Context, f Filter) ([]Info, error) {
 func (db *DB) scanInfo(rows *sql.Rows) (Info, error) {
 	var i Info
 	var started string
-	var finished, host sql.NullString
+	var finished, host, score sql.NullString
 	var pid sql.NullInt64
 	severities := audit.Severities()
 	fails := make([]int, len(severities))
 	err := rows.Scan(&i.ID, &i.UID, &i.Kind, &i.State, &i.Target, &i.Vantage, &started, &finished, &i.Tag, &i.Note, &i.Changed,
-		&i.Coverage, &fails[0], &fails[1], &fails[2], &fails[3], &fails[4], &i.Unknown, &pid, &host, &i.Judged)
+		&i.Coverage, &fails[0], &fails[1], &fails[2], &fails[3], &fails[4], &i.Unknown, &pid, &host, &score)
 	if err != nil {
 		return Info{}, err
 	}
@@ -90,8 +90,14 @@ func (db *DB) scanInfo(rows *sql.Rows) (Info, error) {
 	if err == nil {
 		i.Finished, err = timeOr(finished, time.Time{})
 	}
+	if err == nil && score.Valid {
+		i.Score, err = decodeScore(score.String, i.Coverage)
+	}
 	if err != nil {
 		return Info{}, damaged(db.path, "run %d: %v", i.ID, err)
+	}
+	for _, a := range i.Score.Axes {
+		i.Judged += a.Pass + a.Fail
 	}
 	i.Fails = map[audit.Severity]int{}
 	for n, severity := range severities {

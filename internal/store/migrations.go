@@ -99,6 +99,18 @@ func nextStep(path string, have int, opts options) (migration, error) {
 	return opts.migrations[i], nil
 }
 
+// Outdated reports whether the file is of an older version than this program
+// writes: [Open] would change it.
+func (db *DB) Outdated(ctx context.Context) (bool, error) {
+	have := 0
+	err := db.read(ctx, func(tx *sql.Tx) error {
+		var err error
+		have, err = userVersion(ctx, tx)
+		return err
+	})
+	return have < db.opts.version, err
+}
+
 // querier is what a pool and a transaction have in common.
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row

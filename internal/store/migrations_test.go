@@ -282,3 +282,34 @@ func TestMigrationsAreComplete(t *testing.T) {
 		t.Errorf("migrations from %v, want %v", steps, want)
 	}
 }
+
+// Runs of files from before there were grades read back without one, in lists
+// as well.
+func TestFrozenWithoutGrades(t *testing.T) {
+	db := mustOpen(t, load(t, "testdata/frozen/v1.sql"))
+	infos, err := db.Runs(context.Background(), Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	scored := 0
+	for _, i := range infos {
+		run, err := db.Run(context.Background(), i.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range []audit.Score{i.Score, run.Score} {
+			if s.Rubric != 0 || s.Points != nil || s.Grade != "" {
+				t.Errorf("run %d: rubric %d, grade %q", i.ID, s.Rubric, s.Grade)
+			}
+			for axis, a := range s.Axes {
+				scored++
+				if a.Points != nil || a.Grade != "" {
+					t.Errorf("run %d, %s: grade %q", i.ID, axis, a.Grade)
+				}
+			}
+		}
+	}
+	if scored == 0 {
+		t.Error("no run has a score")
+	}
+}

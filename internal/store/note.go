@@ -18,7 +18,7 @@ const MaxNote = 1000
 // print it is to print an audit.Raw. A note that is longer than MaxNote or no
 // text, and a run that does not exist, are an *audit.InputError.
 func (db *DB) SetNote(ctx context.Context, run int64, text string) error {
-	err := checkNote(text)
+	err := CheckNote(text)
 	if err != nil {
 		return err
 	}
@@ -35,9 +35,11 @@ func (db *DB) SetNote(ctx context.Context, run int64, text string) error {
 	})
 }
 
-// checkNote refuses what would not come back as it went in: SQLite and JSON
-// hold text, and text of SQLite ends at a zero octet for many a reader of it.
-func checkNote(text string) error {
+// CheckNote refuses what no run can have as its note: what is longer than
+// MaxNote, and what would not come back as it went in. SQLite and JSON hold
+// text, and text of SQLite ends at a zero octet for many a reader of it. The
+// error is an *audit.InputError.
+func CheckNote(text string) error {
 	switch {
 	case len(text) > MaxNote:
 		return &audit.InputError{Problem: fmt.Sprintf("a note has at most %d bytes; this one has %d", MaxNote, len(text)), Hint: "shorten it"}

@@ -25,13 +25,21 @@ type Prune struct {
 // Pruned is what was removed.
 type Pruned struct {
 	Runs  int
-	Spans int   // findings, each with its series of runs
-	Blobs int   // parts of facts and the like that no run refers to any more
-	Bytes int64 // of the file, free now for later runs; when Returned, by how much it became smaller
+	From  []PrunedFrom // the same runs, by what they were about
+	Spans int          // findings, each with its series of runs
+	Blobs int          // parts of facts and the like that no run refers to any more
+	Bytes int64        // of the file, free now for later runs; when Returned, by how much it became smaller
 	// Returned: so much of the file was free that it was written anew and gave
 	// the space back to the system. A full disk or a busy file prevents that,
 	// and the next Prune tries again. A dry run does not tell.
 	Returned bool
+}
+
+// PrunedFrom is the runs of one target, kind and vantage that were removed, at
+// least one.
+type PrunedFrom struct {
+	Target, Kind, Vantage string
+	Runs                  []int64 // in ascending order
 }
 
 // Prune removes whole runs, in one transaction. It leaves alone the newest
@@ -263,6 +271,7 @@ func (p *pruner) group(ctx context.Context, g group) error {
 		}
 	}
 	p.out.Runs += len(g.doomed)
+	p.out.From = append(p.out.From, PrunedFrom{g.target, g.kind, g.vantage, g.doomed})
 	p.out.Spans += len(spans)
 	for _, d := range []struct {
 		statement string

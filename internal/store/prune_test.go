@@ -96,15 +96,41 @@ func TestPruneChooses(t *testing.T) {
 				}
 			}
 			before := len(runIDs(t, db))
+			c.want.DryRun = true
+			would := mustPrune(t, db, c.want)
+			if left := runIDs(t, db); len(left) != before {
+				t.Errorf("a dry run leaves %v", left)
+			}
+			c.want.DryRun = false
 			got := mustPrune(t, db, c.want)
 			if left := runIDs(t, db); !slices.Equal(left, c.left) || got.Runs != before-len(left) {
 				t.Errorf("left are %v, want %v; %d were removed", left, c.left, got.Runs)
 			}
+			if d := gocmp.Diff(would.From, got.From); d != "" || would.Runs != got.Runs || would.Spans != got.Spans || would.Blobs != got.Blobs {
+				t.Errorf("the dry run said %+v, removed were %+v", would, got)
+			}
+			checkFrom(t, got, c.left, before)
 			if again := mustPrune(t, db, c.want); again.Runs != 0 || again.Spans != 0 || again.Blobs != 0 {
 				t.Errorf("the second time removes %+v", again)
 			}
 			mustClean(t, db)
 		})
+	}
+}
+
+// checkFrom proves that a Pruned names each run that is gone, once.
+func checkFrom(t *testing.T, got Pruned, left []int64, before int) {
+	t.Helper()
+	all := slices.Clone(left)
+	for _, f := range got.From {
+		if len(f.Runs) == 0 || f.Target == "" || f.Kind == "" || f.Vantage == "" || !slices.IsSorted(f.Runs) {
+			t.Errorf("%+v", f)
+		}
+		all = append(all, f.Runs...)
+	}
+	slices.Sort(all)
+	if len(slices.Compact(slices.Clone(all))) != before || len(all) != before {
+		t.Errorf("left and removed together are %v, of %d", all, before)
 	}
 }
 
@@ -350,7 +376,7 @@ func TestPruneProves(t *testing.T) {
 	mustExec(t, db, "INSERT INTO mine VALUES (2)")
 	before := dump(t, db.sql)
 	got, err := db.Prune(context.Background(), Prune{KeepLast: 1})
-	if err == nil || !strings.Contains(err.Error(), "nothing was pruned, because something would be missing: a row of mine") || got != (Pruned{}) {
+	if err == nil || !strings.Contains(err.Error(), "nothing was pruned, because something would be missing: a row of mine") || got.Runs != 0 || got.From != nil || got.Bytes != 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if dump(t, db.sql) != before {

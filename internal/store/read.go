@@ -65,7 +65,7 @@ type runRow struct {
 	run                             audit.Run
 	stream                          int64
 	started, scope                  string
-	finished, domain, at, axes      sql.NullString
+	finished, domain, at, score     sql.NullString
 	facts, past, layout, pid, cover sql.NullInt64
 	host                            sql.NullString
 }
@@ -82,7 +82,7 @@ func (db *DB) loadRun(ctx context.Context, tx *sql.Tx, id int64) (*audit.Run, er
 		JOIN tools t ON t.id = r.tool JOIN vantages v ON v.id = r.vantage LEFT JOIN scores c ON c.id = r.score
 		WHERE r.id = ? AND r.state <> 'pruned'`, id).Scan(&r.run.UID, &r.run.Kind, &r.run.State, &r.run.Target, &r.run.Tag, &r.run.Note, &r.started, &r.finished, &r.domain, &r.at,
 		&r.run.Tool.Version, &r.run.Tool.Catalogue, &r.run.Snapshot.Vantage.Name, &r.run.Snapshot.Vantage.HELO,
-		&r.scope, &r.stream, &r.facts, &r.past, &r.layout, &r.pid, &r.host, &r.cover, &r.axes)
+		&r.scope, &r.stream, &r.facts, &r.past, &r.layout, &r.pid, &r.host, &r.cover, &r.score)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, noRun(ctx, tx, id)
 	}
@@ -151,12 +151,12 @@ func (r *runRow) decode() error {
 	if err != nil {
 		return fmt.Errorf("scope: %w", err)
 	}
-	run.Score.Coverage = int(r.cover.Int64)
-	if r.axes.Valid {
-		err = json.Unmarshal([]byte(r.axes.String), &run.Score.Axes)
-		if err != nil {
-			return fmt.Errorf("score: %w", err)
-		}
+	if !r.score.Valid {
+		return nil
+	}
+	run.Score, err = decodeScore(r.score.String, int(r.cover.Int64))
+	if err != nil {
+		return fmt.Errorf("score: %w", err)
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"mailaudit/internal/audit"
 )
 
@@ -16,14 +18,23 @@ import (
 func TestRoundTrip(t *testing.T) {
 	const hostile = "<script>\x1b[31m](javascript: =cmd|' \u202e \\xFF \U0001F4A9 % _ ' \" ; -- \t"
 	cases := map[string]func(r *audit.Run){
-		"as it is":     func(*audit.Run) {},
-		"aborted":      func(r *audit.Run) { r.State = audit.Aborted },
-		"tagged":       func(r *audit.Run) { r.Tag = hostile },
-		"noted":        func(r *audit.Run) { r.Note = hostile },
-		"no findings":  func(r *audit.Run) { r.Findings, r.Score = nil, scoreOf(nil) },
-		"empty list":   func(r *audit.Run) { r.Findings, r.Score = []audit.Finding{}, scoreOf(nil) },
-		"no score":     func(r *audit.Run) { r.Score = audit.Score{} },
-		"empty axes":   func(r *audit.Run) { r.Score.Axes = map[audit.Axis]audit.AxisScore{} },
+		"as it is":    func(*audit.Run) {},
+		"aborted":     func(r *audit.Run) { r.State = audit.Aborted },
+		"tagged":      func(r *audit.Run) { r.Tag = hostile },
+		"noted":       func(r *audit.Run) { r.Note = hostile },
+		"no findings": func(r *audit.Run) { r.Findings, r.Score = nil, scoreOf(nil) },
+		"empty list":  func(r *audit.Run) { r.Findings, r.Score = []audit.Finding{}, scoreOf(nil) },
+		"no score":    func(r *audit.Run) { r.Score = audit.Score{} },
+		"empty axes":  func(r *audit.Run) { r.Score.Axes = map[audit.Axis]audit.AxisScore{} },
+		"no points": func(r *audit.Run) {
+			none := 0
+			a := r.Score.Axes[audit.Delivery]
+			a.Points, a.Grade = &none, audit.GradeF
+			r.Score.Axes[audit.Delivery] = a
+		},
+		"before grades": func(r *audit.Run) {
+			r.Score = audit.Score{Coverage: 50, Axes: scoreOf(r.Findings).Axes}
+		},
 		"no facts":     func(r *audit.Run) { r.Snapshot.Facts = audit.Facts{} },
 		"no sidecar":   func(r *audit.Run) { r.Sidecar = audit.Sidecar{} },
 		"other domain": func(r *audit.Run) { r.Target = "mail.example.net:25" },
@@ -31,7 +42,8 @@ func TestRoundTrip(t *testing.T) {
 		"other start":  func(r *audit.Run) { r.Snapshot.At = r.Started.Add(-time.Hour) },
 		"backwards":    func(r *audit.Run) { r.Finished = r.Started.Add(-time.Hour) },
 		"past": func(r *audit.Run) {
-			r.Snapshot.Past = audit.Past{First: r.Started.AddDate(-1, 0, 0), MXHosts: []audit.DNSName{"a.example", `b\.c.example`}}
+			r.Snapshot.Past = audit.Past{First: r.Started.AddDate(-1, 0, 0), MXHosts: []audit.DNSName{"a.example", `b\.c.example`},
+				Busy: []audit.BusySpell{{Endpoint: "a.example[192.0.2.1]:25", Since: r.Started.Add(-time.Hour)}}}
 		},
 		"scope": func(r *audit.Run) {
 			r.Snapshot.Scope = audit.Scope{Areas: []audit.Area{audit.AreaTLS, audit.AreaMX}, Passive: true, AllowPrivate: true,
@@ -366,6 +378,9 @@ func TestRuns(t *testing.T) {
 	if i.UID != run.UID || i.Kind != run.Kind || i.State != run.State || i.Target != run.Target || i.Vantage != "here" || i.Tag != run.Tag ||
 		!i.Started.Equal(run.Started) || !i.Finished.Equal(run.Finished) || i.Coverage != run.Score.Coverage || !i.Changed {
 		t.Errorf("%+v is not %+v", i, run)
+	}
+	if d := cmp.Diff(run.Score, i.Score); d != "" || !i.Score.Axes[audit.Delivery].Grade.Given() {
+		t.Errorf("its score is another (-run +list):\n%s", d)
 	}
 	fails, unknown := map[audit.Severity]int{}, 0
 	for _, f := range run.Findings {

@@ -17,19 +17,25 @@ import (
 // and nothing was written. The file as it was is kept in [CopyName]. Migrate
 // creates no history: when there is none the error is an *Error.
 func Migrate(ctx context.Context, path string) (int, int, error) {
+	db, err := OpenExisting(ctx, path)
+	if err != nil {
+		return 0, 0, err
+	}
+	return db.from, db.opts.version, db.Close()
+}
+
+// OpenExisting is [Open] for a history that there is already: when there is
+// none the error is an *Error, and none is created.
+func OpenExisting(ctx context.Context, path string) (*DB, error) {
 	opts := current()
 	fresh, err := inspect(path, opts.version)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && fresh:
-		return 0, 0, noHistory(path)
+		return nil, noHistory(path)
 	case err != nil:
-		return 0, 0, err
+		return nil, err
 	}
-	db, err := open(ctx, path, opts)
-	if err != nil {
-		return 0, 0, err
-	}
-	return db.from, opts.version, db.Close()
+	return open(ctx, path, opts)
 }
 
 // CopyName is where the history at path is kept as it was, when it is brought
@@ -106,7 +112,7 @@ func (db *DB) noCopy(err error) error {
 	}
 	return &Error{
 		Problem: fmt.Sprintf("there is no room beside %s for a copy of it, which is made before it is brought up to date%s; it was left untouched", db.path, room),
-		Hint:    "make room, then: mailaudit db migrate; or run without history: --no-save",
+		Hint:    "make room, then: mailaudit db migrate",
 		Err:     err,
 	}
 }

@@ -105,6 +105,9 @@ func TestOpenReadOlder(t *testing.T) {
 		t.Errorf("it reads back differently (-want +got):\n%s", d)
 	}
 	mustClean(t, db)
+	if old, err := db.Outdated(ctx); !old || err != nil {
+		t.Errorf("version 1 is outdated: %v (%v)", old, err)
+	}
 	prior, err := db.PriorOf(ctx, 3)
 	if err != nil || len(prior.Verdicts) == 0 {
 		t.Errorf("%d verdicts (%v)", len(prior.Verdicts), err)
@@ -160,8 +163,17 @@ func TestMigrateExplicitly(t *testing.T) {
 			t.Errorf("time %d: the file is the same: %v", i+1, same)
 		}
 	}
+	db, err := OpenExisting(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if old, err := db.Outdated(ctx); old || err != nil {
+		t.Errorf("version 2 is outdated: %v (%v)", old, err)
+	}
+	mustNote(t, db, 2, "writable")
+	mustClose(t, db)
 	none := tempFile(t)
-	_, _, err := Migrate(ctx, none)
+	_, _, err = Migrate(ctx, none)
 	var e *Error
 	if !errors.As(err, &e) || e.Problem != "there is no history yet at "+none || len(list(t, filepath.Dir(none))) != 0 {
 		t.Errorf("of nothing: %v", err)

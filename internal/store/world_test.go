@@ -249,7 +249,12 @@ func scoreOf(findings []audit.Finding) audit.Score {
 	}
 	a.Coverage = 100 * (a.Pass + a.Fail) / max(1, a.Pass+a.Fail+a.Unknown)
 	a.Provisional = a.Unknown > 3
-	return audit.Score{Coverage: a.Coverage, Axes: map[audit.Axis]audit.AxisScore{audit.Delivery: a, audit.Privacy: {Coverage: 100}}}
+	points := max(0, 100-3*a.Fail)
+	a.Points, a.Grade = &points, audit.Grades()[a.Fail%len(audit.Grades())]
+	return audit.Score{Rubric: 1, Points: &points, Grade: a.Grade, Provisional: a.Provisional, Coverage: a.Coverage, Axes: map[audit.Axis]audit.AxisScore{
+		audit.Delivery: a, audit.Protection: {Grade: audit.NoGrade, Coverage: 0, Provisional: true, NotAsked: []audit.Area{audit.AreaSPF}},
+		audit.Privacy: {Grade: audit.NoGrade, Coverage: 100},
+	}}
 }
 
 func (n night) sidecar() audit.Sidecar {

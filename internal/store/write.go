@@ -16,7 +16,7 @@ import (
 // Finish may correct all of them but the UID. It does not look at run.State.
 // A note, see SetNote, is stored here and left alone by Finish.
 func (db *DB) Begin(ctx context.Context, run *audit.Run) error {
-	err := checkNote(run.Note)
+	err := CheckNote(run.Note)
 	if err != nil {
 		return err
 	}

@@ -221,6 +221,12 @@ ns     A ` + dnsAddr + `
 client A 127.0.0.1
 mx1    A ` + mx1Addr + `
 mx2    A ` + mx2Addr + `
+exim      A ` + eximAddr + `
+opensmtpd A ` + opensmtpdAddr + `
+dovecot   A ` + dovecotAddr + `
+submit    A ` + submitAddr + `
+tap       A ` + tapAddr + `
+tapped    MX 10 tap
 `
 	if secondMX {
 		mail += "@ MX 20 mx2\n"
@@ -251,6 +257,18 @@ type postfix struct {
 // each host. It takes mail for the lab's domain; nobody sends it any.
 func startPostfix(t *testing.T, certs *certificates) *postfix {
 	t.Helper()
+	services, ports := "", []string{mx2Addr + ":25"}
+	for _, addr := range mx1Addrs() {
+		services += smtpService(addr.String(), mx1Name, certs.mx1.file)
+		ports = append(ports, net.JoinHostPort(addr.String(), "25"))
+	}
+	return runPostfix(t, services+smtpService(mx2Addr, mx2Name, certs.mx2.file), "smtpd_tls_security_level = may\n", ports...)
+}
+
+// runPostfix starts a Postfix with the services and waits until it listens on
+// the ports.
+func runPostfix(t *testing.T, services, settings string, ports ...string) *postfix {
+	t.Helper()
 	dir := tempDir(t)
 	p := &postfix{mailLog: filepath.Join(dir, "mail.log")}
 	makeQueue(t, dir)
@@ -276,15 +294,9 @@ alias_maps =
 local_recipient_maps =
 # The namespace has no resolver of its own, and the greeting must not wait.
 smtpd_peername_lookup = no
-smtpd_tls_security_level = may
 smtpd_tls_loglevel = 1
-`, dir, p.mailLog, protocols, labDomain))
-	var services strings.Builder
-	for _, addr := range mx1Addrs() {
-		services.WriteString(smtpService(addr.String(), mx1Name, certs.mx1.file))
-	}
-	services.WriteString(smtpService(mx2Addr, mx2Name, certs.mx2.file))
-	writeFile(t, 0o644, filepath.Join(dir, "master.cf"), services.String()+`
+%[5]s`, dir, p.mailLog, protocols, labDomain, settings))
+	writeFile(t, 0o644, filepath.Join(dir, "master.cf"), services+`
 pickup    unix  n - n 60    1 pickup
 cleanup   unix  n - n -     0 cleanup
 qmgr      unix  n - n 300   1 qmgr
@@ -305,20 +317,26 @@ postlog   unix-dgram n - n - 1 postlogd
 			t.Logf("the mail log ends:\n%s", tail(p.mailLog))
 		}
 	})
-	for _, addr := range append(mx1Addrs(), parseAddr(mx2Addr)) {
-		eventually(t, "Postfix listens on "+addr.String(), func() error {
-			err := p.alive()
+	p.daemon.listens(t, ports...)
+	return p
+}
+
+// listens waits until the server listens on the ports, each ADDRESS:PORT.
+func (d *daemon) listens(t *testing.T, ports ...string) {
+	t.Helper()
+	for _, at := range ports {
+		eventually(t, d.name+" listens on "+at, func() error {
+			err := d.alive()
 			if err != nil {
-				return fmt.Errorf("%w\n%s", err, tail(p.mailLog))
+				return err
 			}
-			conn, err := net.DialTimeout("tcp", net.JoinHostPort(addr.String(), "25"), time.Second)
+			conn, err := net.DialTimeout("tcp", at, time.Second)
 			if err != nil {
 				return err
 			}
 			return conn.Close()
 		})
 	}
-	return p
 }
 
 // smtpService is the entry of master.cf for one address.

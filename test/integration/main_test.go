@@ -1,15 +1,27 @@
 //go:build integration && linux
 
-// Package integration runs the real mailaudit against real servers: BIND and
-// Postfix from Debian's packages, with a DNS zone, certificates and reverse
-// DNS of their own. Memory worlds (internal/lab) answer as their author thinks
-// that servers do; these answer as servers do.
+// Package integration runs the real mailaudit against real servers from
+// Debian's packages: BIND, Postfix, Exim, OpenSMTPD and Dovecot, with a DNS
+// zone, certificates and reverse DNS of their own. Memory worlds (internal/lab)
+// answer as their author thinks that servers do; these answer as servers do.
 //
 // Everything happens in a network namespace that holds nothing but loopback:
-// BIND and Postfix have their own ports 53 and 25 there, whatever else runs on
-// the machine, and nothing has a way out. It needs root and the packages that
-// .ci/run installs. Without them the tests are skipped; with CI=true that is a
-// failure.
+// the servers have their own ports there, whatever else runs on the machine,
+// and nothing has a way out. BIND and Postfix are installed. The others cannot
+// be, because their packages exclude Postfix: servers.sh unpacks them into a
+// tree, which a mount namespace shows behind the machine's own /usr, with users
+// of theirs in /etc/passwd and empty /var/lib, /var/spool and /run.
+//
+//	127.0.0.53         BIND        53            zone lab.test and the reverse zones
+//	127.0.0.25, .26    Postfix     25            mx1, mx2; mx1 also fd00::25
+//	127.0.0.31         Exim        25 587 465    RSA; 2525 cannot read its key
+//	127.0.0.32         OpenSMTPD   25 587 465    its TLS ends in alert 80 with OpenSSL 3
+//	127.0.0.33         Dovecot     587 465       sends no intermediate
+//	127.0.0.34         Postfix     587 465       submission, logins by Dovecot; 587 has TLS 1.2
+//	127.0.0.35         a tap       25 ...        passes on to one of them and writes down what is said
+//
+// It needs root, the packages that .ci/run installs, and servers.sh to have
+// run. Without them the tests are skipped; with CI=true that is a failure.
 //
 //	make integration
 package integration
@@ -44,6 +56,13 @@ const (
 	oddAddr    = "127.0.0.97" // answers nonsense
 	refuseAddr = "127.0.0.96" // answers REFUSED
 	clientName = "client.lab.test"
+
+	// The servers of TestServers, see mta_test.go.
+	eximAddr      = "127.0.0.31"
+	opensmtpdAddr = "127.0.0.32"
+	dovecotAddr   = "127.0.0.33"
+	submitAddr    = "127.0.0.34" // Postfix for submission
+	tapAddr       = "127.0.0.35" // where a tap listens in
 )
 
 // The programs that the lab starts, where Debian installs them.
@@ -108,6 +127,12 @@ func missing() string {
 			return program + " is not installed: apt-get install bind9 postfix"
 		}
 	}
+	for _, program := range []string{eximProgram, smtpdProgram, dovecotProgram} {
+		_, err := os.Stat(filepath.Join(serversTree(), program))
+		if err != nil {
+			return "no " + program + " in " + serversTree() + ": bash test/integration/servers.sh"
+		}
+	}
 	_, err := exec.LookPath("ip")
 	if err != nil {
 		return "ip is not installed: apt-get install iproute2"
@@ -161,7 +186,8 @@ func inside(dir string) error {
 	// Pdeathsig goes by the thread that started the child.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd := namespaced(exec.Command(self, os.Args[1:]...))
+	// The tests wait more than they work: for pauses of manners, and for silence.
+	cmd := namespaced(exec.Command(self, append(os.Args[1:], "-test.parallel=8")...))
 	cmd.Env = append(os.Environ(), insideEnv+"="+dir)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
@@ -182,10 +208,13 @@ func enterNamespace() error {
 		return fmt.Errorf("set the host name: %w", err)
 	}
 	err = ip("link", "set", "lo", "up")
-	for _, addr := range []string{dnsAddr, mx1Addr, mx2Addr} {
+	for _, addr := range []string{dnsAddr, mx1Addr, mx2Addr, eximAddr, opensmtpdAddr, dovecotAddr, submitAddr} {
 		if err == nil {
 			err = ip("addr", "add", addr+"/8", "dev", "lo")
 		}
+	}
+	if err == nil {
+		err = mountServers()
 	}
 	if err != nil {
 		return err

@@ -85,12 +85,21 @@ type endpoint struct {
 	Host     string        `json:"host"`
 	Addr     string        `json:"addr"`
 	Port     int           `json:"port"`
+	Mode     string        `json:"mode"`
 	Connect  obs[nothing]  `json:"connect"`
 	Greeting obs[greeting] `json:"greeting"`
 	Hello    obs[hello]    `json:"hello"`
 	StartTLS obs[nothing]  `json:"starttls"`
 	TLS      obs[tlsFacts] `json:"tls"`
 	HelloTLS obs[hello]    `json:"hello_tls"`
+	Steady   obs[nothing]  `json:"starttls_steady"`
+	Large    obs[nothing]  `json:"large_hello"`
+	OldTLS   obs[oldTLS]   `json:"old_tls"`
+}
+
+type oldTLS struct {
+	Version string `json:"version"`
+	Cipher  string `json:"cipher"`
 }
 
 type greeting struct {
@@ -187,7 +196,7 @@ func mailaudit(t *testing.T, root string, args ...string) result {
 	cmd := exec.CommandContext(ctx, programPath(os.Getenv(insideEnv)), args...)
 	home := t.TempDir()
 	cmd.Dir = home
-	cmd.Env = []string{"HOME=" + home, "PATH=/usr/bin:/bin", "SSL_CERT_FILE=" + root, "SSL_CERT_DIR=" + home}
+	cmd.Env = []string{"HOME=" + home, "PATH=/usr/bin:/bin", "SSL_CERT_FILE=" + root, "SSL_CERT_DIR=" + home, "MAILAUDIT_CONTROL=none"}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -201,7 +210,19 @@ func mailaudit(t *testing.T, root string, args ...string) result {
 // audit runs "mailaudit audit lab.test" as JSON against the lab.
 func audit(t *testing.T, root, db string) (run, result) {
 	t.Helper()
-	r := mailaudit(t, root, "audit", labDomain, "--resolver", dnsAddr, "--allow-private", "--only", "mx,rdns,smtp,tls", "--db", db, "--format", "json")
+	return auditOf(t, root, labDomain, "--db", db)
+}
+
+// auditOf runs an audit of a domain of the lab as JSON.
+func auditOf(t *testing.T, root, domain string, args ...string) (run, result) {
+	t.Helper()
+	return oneRun(t, root, append([]string{"audit", domain, "--only", "mx,rdns,smtp,tls"}, args...)...)
+}
+
+// oneRun runs the program as JSON against the lab and reads its one run.
+func oneRun(t *testing.T, root string, args ...string) (run, result) {
+	t.Helper()
+	r := mailaudit(t, root, append(args, "--resolver", dnsAddr, "--allow-private", "--format", "json")...)
 	var doc document
 	err := json.Unmarshal([]byte(r.stdout), &doc)
 	if err != nil {

@@ -43,7 +43,7 @@ CREATE TABLE scores (
   low      INTEGER NOT NULL,
   info     INTEGER NOT NULL,
   unknown  INTEGER NOT NULL, -- findings that could not be settled
-  axes     TEXT NOT NULL CHECK (json_valid(axes)), -- audit.Score.Axes
+  axes     TEXT NOT NULL CHECK (json_valid(axes)), -- audit.Score; only its axes where it has no grades
   UNIQUE (coverage, critical, high, medium, low, info, unknown, axes)
 ) STRICT;
 CREATE TABLE streams (
@@ -198,9 +198,9 @@ INSERT INTO fact_parts VALUES (2, 'mx', 1);
 INSERT INTO fact_parts VALUES (2, 'rdns', 5);
 INSERT INTO fact_parts VALUES (2, 'smtp', 8);
 INSERT INTO fact_parts VALUES (2, 'spf', 3);
-INSERT INTO scores VALUES (1, 71, 1, 1, 0, 0, 2, 4, '{"delivery":{"pass":6,"fail":4,"unknown":4,"coverage":71,"provisional":true},"privacy":{"pass":0,"fail":0,"unknown":0,"coverage":100}}');
-INSERT INTO scores VALUES (2, 93, 1, 0, 0, 1, 4, 1, '{"delivery":{"pass":8,"fail":6,"unknown":1,"coverage":93},"privacy":{"pass":0,"fail":0,"unknown":0,"coverage":100}}');
-INSERT INTO scores VALUES (3, 50, 0, 0, 0, 0, 0, 1, '{"delivery":{"pass":1,"fail":0,"unknown":1,"coverage":50},"privacy":{"pass":0,"fail":0,"unknown":0,"coverage":100}}');
+INSERT INTO scores VALUES (1, 71, 1, 1, 0, 0, 2, 4, '{"rubric":1,"points":88,"grade":"F","provisional":true,"coverage":71,"axes":{"delivery":{"points":88,"grade":"F","pass":6,"fail":4,"unknown":4,"coverage":71,"provisional":true},"privacy":{"grade":"-","pass":0,"fail":0,"unknown":0,"coverage":100},"protection":{"grade":"-","pass":0,"fail":0,"unknown":0,"coverage":0,"provisional":true,"not_asked":["spf"]}}}');
+INSERT INTO scores VALUES (2, 93, 1, 0, 0, 1, 4, 1, '{"rubric":1,"points":82,"grade":"B","coverage":93,"axes":{"delivery":{"points":82,"grade":"B","pass":8,"fail":6,"unknown":1,"coverage":93},"privacy":{"grade":"-","pass":0,"fail":0,"unknown":0,"coverage":100},"protection":{"grade":"-","pass":0,"fail":0,"unknown":0,"coverage":0,"provisional":true,"not_asked":["spf"]}}}');
+INSERT INTO scores VALUES (3, 50, 0, 0, 0, 0, 0, 1, '{"rubric":1,"points":100,"grade":"A","coverage":50,"axes":{"delivery":{"points":100,"grade":"A","pass":1,"fail":0,"unknown":1,"coverage":50},"privacy":{"grade":"-","pass":0,"fail":0,"unknown":0,"coverage":100},"protection":{"grade":"-","pass":0,"fail":0,"unknown":0,"coverage":0,"provisional":true,"not_asked":["spf"]}}}');
 INSERT INTO streams VALUES (1, 'example.org', 'audit', 'here', 1, 0);
 INSERT INTO streams VALUES (2, 'example.org', 'audit', 'here', 2, 0);
 INSERT INTO streams VALUES (3, 'example.org', 'audit', 'here', 2, 5);

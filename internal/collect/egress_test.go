@@ -1,0 +1,272 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mailaudit/internal/audit"
+	"mailaudit/internal/smtp"
+)
+
+// theirWorld is a fake prober: what each server does, by "ADDR:PORT".
+type theirWorld struct {
+	mu    sync.Mutex
+	shows map[string]func(*audit.Endpoint)
+	tried map[string]int
+	takes time.Duration
+}
+
+func (w *theirWorld) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []audit.Session) {
+	at := netip.AddrPortFrom(t.Addr, t.Port).String()
+	w.mu.Lock()
+	w.tried[at]++
+	show := w.shows[at]
+	w.mu.Unlock()
+	e := audit.Endpoint{Host: t.Host, Addr: t.Addr, Port: t.Port, Mode: t.Mode}
+	e.Connect = audit.Dark[audit.Nothing](audit.Reason{Code: audit.Timeout, Text: "no answer"}, "nc "+t.Addr.String())
+	if show != nil {
+		show(&e)
+	}
+	if t.Doubt != nil && e.Connect.State != audit.Seen {
+		t.Doubt(e)
+	}
+	select {
+	case <-time.After(w.takes):
+	case <-ctx.Done():
+		e = smtp.Unobserved(t, audit.Reason{Code: audit.Interrupted, Text: "stopped"})
+	}
+	if !t.Once && e.Connect.Why.Code == audit.Timeout {
+		e.Connect.Why.Code = audit.NoAnswer
+	}
+	return e, []audit.Session{{Endpoint: e.Subject(), Attempted: true}}
+}
+
+func welcomes(name string) func(*audit.Endpoint) {
+	return func(e *audit.Endpoint) {
+		e.Connect = audit.See(audit.Nothing{}, "")
+		e.Greeting = audit.See(audit.Greeting{Code: 220, Name: audit.Raw(name), Lines: []audit.Raw{audit.Raw(name + " ESMTP")}}, "")
+		e.Hello = audit.See(audit.Hello{Name: audit.Raw(name)}, "")
+		e.StartTLS = audit.See(audit.Nothing{}, "")
+	}
+}
+
+func lacksSTARTTLS(name string) func(*audit.Endpoint) {
+	return func(e *audit.Endpoint) {
+		welcomes(name)(e)
+		e.StartTLS = audit.None[audit.Nothing](audit.NotOffered, "not offered", "")
+	}
+}
+
+func refuses(e *audit.Endpoint) {
+	e.Connect = audit.Dark[audit.Nothing](audit.Reason{Code: audit.Once, Text: "refused once"}, "")
+}
+
+func threeControls() []Control {
+	return []Control{{Host: "c1.example.net", Port: 25}, {Host: "c2.example.com", Port: 25}, {Host: "c3.example.edu", Port: 25}}
+}
+
+// controlZone is a domain with one server and three controls over IPv4, the
+// first of them over IPv6 as well.
+func controlZone() zone {
+	return zone{
+		"example.org MX": {"10 mx.example.org."}, "mx.example.org A": {"192.0.2.25"},
+		"c1.example.net A": {"203.0.113.1"}, "c2.example.com A": {"203.0.113.2"}, "c3.example.edu A": {"203.0.113.9", "203.0.113.3"},
+		"c1.example.net AAAA": {"2001:db8:1::1"},
+	}
+}
+
+// TestEgress is what comes of every kind of doubt.
+func TestEgress(t *testing.T) {
+	const mx = "192.0.2.25:25"
+	type shows = map[string]func(*audit.Endpoint)
+	all := func(show func(*audit.Endpoint)) shows {
+		return shows{"203.0.113.1:25": show, "203.0.113.2:25": show, "203.0.113.3:25": show}
+	}
+	with := func(s shows, at string, show func(*audit.Endpoint)) shows {
+		s[at] = show
+		return s
+	}
+	mute := func(e *audit.Endpoint) { e.Connect = audit.See(audit.Nothing{}, "") }
+	ours := func(e *audit.Endpoint) {
+		e.Connect = audit.Dark[audit.Nothing](audit.Reason{Code: audit.LocalPolicy, Text: "not permitted"}, "")
+	}
+	for _, c := range []struct {
+		name     string
+		shows    shows
+		controls []Control
+		zone     func(zone)
+		want     string // out beside alike masked starttls; "" for no facts
+		tried    int    // connections to controls
+		others   int    // to other ports of the server
+	}{
+		{"the server answers", with(all(nil), mx, welcomes("mx.example.org")), threeControls(), nil, "", 0, 0},
+		{"controls answer", all(welcomes("c.example.net")), threeControls(), nil, "seen - - - -", 3, 0},
+		{"one control answers", shows{"203.0.113.2:25": welcomes("c.example.net")}, threeControls(), nil, "seen - - - -", 3, 0},
+		{"one turns us away", shows{"203.0.113.2:25": func(e *audit.Endpoint) { welcomes("c")(e); e.Greeting.Value.Code = 554 }}, threeControls(), nil, "seen - - - -", 3, 0},
+		{"nobody answers", shows{}, threeControls(), nil, "absent unknown - - -", 3, 2},
+		{"465 answers", shows{"192.0.2.25:465": mute}, threeControls(), nil, "absent seen - - -", 3, 1},
+		{"587 answers", shows{"192.0.2.25:587": mute}, threeControls(), nil, "absent seen - - -", 3, 2},
+		{"the server refuses both", shows{"192.0.2.25:465": refuses, "192.0.2.25:587": refuses}, threeControls(), nil, "absent absent - - -", 3, 2},
+		{"the server refuses one", shows{"192.0.2.25:465": refuses}, threeControls(), nil, "absent unknown - - -", 3, 2},
+		{"controls refuse", all(refuses), threeControls(), nil, "absent unknown - - -", 3, 2},
+		{"controls accept and are mute", all(mute), threeControls(), nil, "unknown unknown - - -", 3, 2},
+		{"our firewall holds controls back", all(ours), threeControls(), nil, "unknown unknown - - -", 3, 2},
+		{"our firewall holds the server back", shows{mx: ours}, threeControls(), nil, "", 0, 0},
+		{"one control alone", shows{}, threeControls()[:1], nil, "unknown unknown - - -", 1, 2},
+		{"two controls", shows{}, threeControls()[1:], nil, "absent unknown - - -", 2, 2},
+		{"five controls, of which three are used", shows{}, append(threeControls(), Control{Host: "c4", Addr: netip.MustParseAddr("203.0.113.4"), Port: 25}), nil, "absent unknown - - -", 3, 2},
+		{"one has no address, so the next is used", shows{}, append(threeControls(), Control{Host: "c4", Addr: netip.MustParseAddr("203.0.113.4")}),
+			func(z zone) { delete(z, "c1.example.net A") }, "absent unknown - - -", 3, 2},
+		{"none has an address", shows{}, threeControls(), func(z zone) {
+			delete(z, "c1.example.net A")
+			delete(z, "c2.example.com A")
+			delete(z, "c3.example.edu A")
+		}, "unknown unknown - - -", 0, 2},
+		{"none for this port", shows{}, []Control{{Host: "c1.example.net", Port: 587}}, nil, "not-asked unknown - - -", 0, 2},
+		{"none at all", shows{}, nil, nil, "", 0, 0},
+		{"a control is the server itself", with(all(nil), "192.0.2.25:25", nil), []Control{{Host: "c1.example.net", Port: 25}, {Host: "mx.example.org", Port: 25}, {Host: "c2.example.com", Port: 25}},
+			nil, "absent unknown - - -", 2, 2},
+		{"no STARTTLS, and controls have it", with(all(welcomes("c.example.net")), mx, lacksSTARTTLS("mx.example.org")), threeControls()[:1], nil, "seen - absent absent seen", 1, 0},
+		{"no STARTTLS anywhere", with(shows{"203.0.113.1:25": lacksSTARTTLS("a.example"), "203.0.113.2:25": lacksSTARTTLS("b.example")}, mx, lacksSTARTTLS("mx.example.org")), threeControls(), nil, "seen - absent absent absent", 3, 0},
+		{"no STARTTLS, and one control without", with(shows{"203.0.113.1:25": lacksSTARTTLS("a.example")}, mx, lacksSTARTTLS("mx.example.org")), threeControls(), nil, "seen - absent absent unknown", 3, 0},
+		{"no STARTTLS, and the same greeting", with(shows{"203.0.113.1:25": welcomes("mx.example.org")}, mx, lacksSTARTTLS("mx.example.org")), threeControls(), nil, "seen - seen absent seen", 3, 0},
+		{"two controls greet alike", with(all(welcomes("proxy.isp.example")), mx, lacksSTARTTLS("mx.example.org")), threeControls(), nil, "seen - seen absent seen", 3, 0},
+		{"nobody names himself", with(all(welcomes("localhost")), mx, lacksSTARTTLS("localhost")), threeControls(), nil, "seen - unknown absent seen", 3, 0},
+		{"no STARTTLS, and no control answers", with(shows{}, mx, lacksSTARTTLS("mx.example.org")), threeControls(), nil, "unknown - unknown unknown unknown", 3, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, z := &theirWorld{shows: c.shows, tried: map[string]int{}, takes: time.Second}, controlZone()
+				if c.zone != nil {
+					c.zone(z)
+				}
+				res, _ := collectFacts(t, t.Context(), z, func(cfg *Config, _ *Plan) {
+					cfg.Controls, cfg.Prober = c.controls, func(string) Prober { return w }
+				})
+				got := ""
+				if len(res.Facts.Egress) > 0 {
+					g := res.Facts.Egress[0]
+					got = strings.Join([]string{state(g.Out), state(g.Beside), state(g.Alike), state(g.Masked), state(g.StartTLS)}, " ")
+				}
+				controls, others := 0, 0
+				for at, n := range w.tried {
+					switch {
+					case strings.HasPrefix(at, "203.0.113."):
+						controls += n
+					case at != mx:
+						others += n
+					}
+				}
+				if got != c.want || controls != c.tried || others != c.others {
+					t.Errorf("%q, %d controls, %d other ports; want %q, %d, %d: %+v", got, controls, others, c.want, c.tried, c.others, res.Facts.Egress)
+				}
+				if want := c.tried + c.others + 1; res.Connections != want && c.name != "a control is the server itself" {
+					t.Errorf("%d connections are told of %d", res.Connections, want)
+				}
+			})
+		})
+	}
+}
+
+func state[T any](o audit.Obs[T]) string {
+	switch {
+	case o.State != audit.NotTried:
+		return string(o.State)
+	case o.Why.Code != "":
+		return string(o.Why.Code)
+	}
+	return "-"
+}
+
+// TestEgressRoute: no way over IPv6 is settled by the routing table, and asks
+// nobody.
+func TestEgressRoute(t *testing.T) {
+	barred := func(e *audit.Endpoint) {
+		e.Connect = audit.Dark[audit.Nothing](audit.Reason{Code: audit.NoRoute, Text: "no way"}, "nc 2001:db8::25 25")
+	}
+	for _, c := range []struct {
+		local string
+		want  audit.State
+	}{{"", audit.Absent}, {"2001:db8:ffff::200", audit.Seen}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &theirWorld{shows: map[string]func(*audit.Endpoint){"[2001:db8::25]:25": barred, "192.0.2.25:25": welcomes("mx.example.org")}, tried: map[string]int{}}
+			z := controlZone()
+			z["mx.example.org AAAA"] = []string{"2001:db8::25"}
+			res, _ := collectFacts(t, t.Context(), z, func(cfg *Config, _ *Plan) {
+				cfg.Controls, cfg.Prober = threeControls(), func(string) Prober { return w }
+				cfg.Local = func(_ context.Context, ip6 bool) netip.Addr {
+					a, _ := netip.ParseAddr(c.local)
+					if !ip6 {
+						a = netip.Addr{}
+					}
+					return a
+				}
+			})
+			if len(res.Facts.Egress) != 1 || res.Facts.Egress[0].Family != audit.IPv6 || res.Facts.Egress[0].Route.State != c.want || len(w.tried) != 2 {
+				t.Errorf("%+v, tried %v", res.Facts.Egress, w.tried)
+			}
+		})
+	}
+}
+
+// TestErrands: an errand is run once, outlives the deadline of the one who
+// began it, and ends with an interrupt.
+func TestErrands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, runs := NewShared(), 0
+		look := func(ctx context.Context) []glance {
+			runs++
+			select {
+			case <-time.After(5 * time.Second):
+				return make([]glance, 2)
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		hasty, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, ours, ok := s.errands.run(hasty, "x", look)
+		if !ours || ok {
+			t.Errorf("the one whose time is over: ours %t, ok %t", ours, ok)
+		}
+		got, ours, ok := s.errands.run(t.Context(), "x", look)
+		if len(got) != 2 || ours || !ok || runs != 1 {
+			t.Errorf("the next one: %d glances, ours %t, ok %t, %d runs", len(got), ours, ok, runs)
+		}
+		stopped, stop := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { stop(errors.New("signal")) })
+		begin := time.Now()
+		s.errands.run(stopped, "y", look)
+		s.Drain()
+		if took := time.Since(begin); took != time.Second {
+			t.Errorf("an interrupted errand ended after %v", took)
+		}
+	})
+}
+
+// TestDefaultControls: enough for a "no" on each port, no operator twice on
+// one, and none on ports that nobody asks about.
+func TestDefaultControls(t *testing.T) {
+	ports := map[uint16]int{}
+	seen := map[Control]bool{}
+	for _, c := range DefaultControls() {
+		ports[c.Port]++
+		if seen[c] || !c.Host.IsHostname() || c.Addr.IsValid() {
+			t.Errorf("%+v", c)
+		}
+		seen[c] = true
+	}
+	if len(ports) != 3 || ports[25] <= MaxControls || ports[587] < MaxControls || ports[465] < MaxControls {
+		t.Errorf("%v", ports)
+	}
+}
+
+func (w *theirWorld) Floor(_ context.Context, t smtp.Target, _ int) (smtp.Floor, []audit.Session) {
+	return smtp.NoFloor(t, audit.Reason{Code: audit.NotAsked, Text: "not in this world"}), nil
+}
