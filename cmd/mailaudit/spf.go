@@ -18,14 +18,16 @@ import (
 func (p *program) spfCommand() *cli.Command {
 	return &cli.Command{
 		Name: "spf", Usage: "would mail from an address pass SPF, and why? (stores nothing)", ArgsUsage: "[DOMAIN]",
-		Description: `mailaudit spf example.org --ip 192.0.2.25
+		Description: `mailaudit spf example.org
+mailaudit spf example.org --ip 192.0.2.25
 mailaudit spf --mail-from user@example.org --helo mx.example --ip 192.0.2.25
 mailaudit spf mx.example.org --ip 192.0.2.25 --mail-from ""
 mailaudit spf example.org --ip 192.0.2.25 --ip 2001:db8::25 --expect pass
 mailaudit spf example.org --ip 192.0.2.25 -f json`,
-		UsageText: `Each address is checked as a receiver checks it (RFC 7208). Exit 0 whatever the
-result, 1 with --expect when it is another one, 3 when our own resolver is why
-it is not known.`,
+		UsageText: `With --ip each address is checked as a receiver checks it (RFC 7208). Without,
+the whole policy is shown, whoever sends: what each record costs, who is behind
+it, what it allows. Exit 0 whatever the result, 1 with --expect when it is
+another one, 3 when our own resolver is why it is not known.`,
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "ip", Usage: "`IP` address of the client that sends (repeatable)"},
 			&cli.StringFlag{Name: "mail-from", Usage: "the `SENDER` in MAIL FROM (default: postmaster@DOMAIN). Empty: the null sender of bounces, for which the HELO name is checked"},
@@ -43,6 +45,7 @@ it is not known.`,
 // spfOptions is the command line of spf, read and checked.
 type spfOptions struct {
 	query     dnscheck.SPFQuery // without an address
+	domain    audit.DNSName     // whose policy it is
 	ips       []netip.Addr
 	expect    audit.SPFResult // "": nothing is expected
 	json      bool
@@ -63,6 +66,14 @@ func (p *program) spf(c *cli.Context) error {
 		}),
 	})
 	defer client.Close()
+	if len(o.ips) == 0 {
+		return p.spfPolicy(c, o, client)
+	}
+	return p.spfChecks(c, o, client)
+}
+
+// spfChecks checks the addresses.
+func (p *program) spfChecks(c *cli.Context, o spfOptions, client *resolve.Client) error {
 	var checks []audit.SPFCheck
 	worst := exitOK
 	for _, ip := range o.ips {
@@ -75,6 +86,7 @@ func (p *program) spf(c *cli.Context) error {
 		worst = worse(worst, o.code(check, func() bool { return dnscheck.Answers(c.Context, client.View()) }))
 		checks = append(checks, check)
 	}
+	var err error
 	if o.json {
 		err = report.SPFChecksJSON(p.out, checks)
 	} else {
@@ -85,6 +97,29 @@ func (p *program) spf(c *cli.Context) error {
 		return err
 	}
 	return exitWith(worst)
+}
+
+// spfPolicy surveys the policy, whoever sends.
+func (p *program) spfPolicy(c *cli.Context, o spfOptions, client *resolve.Client) error {
+	policy := dnscheck.SPFPolicy(c.Context, client.View(), o.domain)
+	if c.Context.Err() != nil {
+		return c.Context.Err()
+	}
+	var err error
+	if o.json {
+		err = report.SPFPolicyJSON(p.out, policy)
+	} else {
+		err = report.SPFPolicy(p.out, policy, o.color)
+	}
+	err = p.wrote(err)
+	if err != nil {
+		return err
+	}
+	root := policy.Tree
+	if root.State == audit.Unknown && oursToBlame(root.Answer.Code, func() bool { return dnscheck.Answers(c.Context, client.View()) }) {
+		return exit(exitUnknown)
+	}
+	return nil
 }
 
 // time is when a run takes place.
@@ -146,8 +181,8 @@ func (p *program) spfOptions(c *cli.Context) (spfOptions, error) {
 	if err != nil {
 		return o, err
 	}
-	if len(o.ips) == 0 {
-		return o, &audit.InputError{Problem: "spf takes an address", Hint: "for example: mailaudit spf example.org --ip 192.0.2.25"}
+	if len(o.ips) == 0 && o.expect != "" {
+		return o, &flagError{[]string{"expect"}, &audit.InputError{Problem: "--expect is about addresses, and there is none", Hint: "for example: mailaudit spf example.org --ip 192.0.2.25 --expect pass"}}
 	}
 	err = o.readIdentity(c)
 	if err != nil {
@@ -195,7 +230,11 @@ func (o *spfOptions) readIdentity(c *cli.Context) error {
 		sender = domain // the empty one is left to HELO
 	}
 	o.query = dnscheck.SPFQuery{MailFrom: sender, Helo: helo}
-	return nil
+	if domain == "" && len(o.ips) == 0 { // what is checked may be no domain: then the result is none
+		domain, err = spfDomain(named)
+	}
+	o.domain = audit.NewDNSName(domain)
+	return err
 }
 
 // sameDomain reports whether what is named, perhaps in U-labels, is the domain.

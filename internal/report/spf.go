@@ -121,10 +121,10 @@ func spfColor(r audit.SPFResult) string {
 // terms.
 func (p *page) spfNode(n *audit.SPFNode, lead string) {
 	if lead == "" {
-		p.line(n.Domain.String())
+		p.hang("", n.Domain.String())
 	}
 	if n.Result == audit.SPFNone || len(n.Faults) > 0 || len(n.Records) > 1 || n.State == audit.Unknown {
-		p.hang(lead+"  ", n.Why)
+		p.spfNote(lead, n.Why)
 	}
 	for i := 0; i < len(n.Steps); i++ {
 		s := n.Steps[i]

@@ -56,9 +56,20 @@ func (p *page) spfRow(lead string, r spfRow) string {
 	}
 	p.line(pad(first, colSPFSpent) + counts + p.paint(markColor(r.mark), r.mark))
 	for _, n := range r.notes {
-		p.hang(below+"  ", n)
+		p.spfNote(below, n)
 	}
 	return below
+}
+
+// spfNote is text below a term, beside the lines of the tree.
+func (p *page) spfNote(lead, text string) {
+	lines := wrap(text, Width-columns(lead)-2)
+	if len(lines) > maxRows {
+		lines = append(lines[:maxRows-1:maxRows-1], fmt.Sprintf("... and %d lines more (-f json has all)", len(lines)-maxRows+1))
+	}
+	for _, l := range lines {
+		p.line(lead + "  " + l)
+	}
 }
 
 func markColor(mark string) string {
