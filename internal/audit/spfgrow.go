@@ -241,6 +241,7 @@ func (g *spfGrower) follow(out *SPFPolicyTerm, t SPFTerm, at SPFMatch, domain st
 		}
 		if branch.Loop {
 			g.policy.Loops = append(g.policy.Loops, at)
+			g.policy.Exact = false // an evaluation goes round until its lookups are used up
 		}
 		return set
 	}

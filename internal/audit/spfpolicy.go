@@ -10,8 +10,8 @@ type SPFPolicy struct {
 	Domain DNSName `json:"domain"`
 	// Lookups is how many lookups a client takes that no term matches before
 	// the last all: the worst case, which decides (RFC 7208 section 4.6.4).
-	// It is the least that it can be where Exact is false: records are not known, were
-	// left out, or lie where the sender leads.
+	// It is the least that it can be where Exact is false: records are not known,
+	// were left out, lie where the sender leads, or lead back to themselves.
 	Lookups int  `json:"lookups"`
 	Exact   bool `json:"exact"`
 	// VoidLookups is how many of them find nothing, for clients of the family

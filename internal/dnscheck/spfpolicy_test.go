@@ -2,6 +2,7 @@ package dnscheck
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -178,6 +179,52 @@ func TestSPFPolicyAgreesWithCheckHost(t *testing.T) {
 		if broken != (c.Result == audit.SPFPermError) || !broken && (p.Lookups != c.Lookups || p.Tree.Voids4 != c.VoidLookups) {
 			t.Errorf("%q: %d/%d, broken %t; evaluated %s", texts, p.Lookups, p.Tree.Voids4, broken, outline(c))
 		}
+	}
+}
+
+// Ensure the same of policies that nobody thought of.
+func TestSPFPolicyAgreesAtRandom(t *testing.T) {
+	const seed, policies = 7208, 3000
+	r := rand.New(rand.NewPCG(seed, seed))
+	hosts := []string{"four.example", "both.example", "gone.example"}
+	names := []string{"d.example", "i.example", "j.example", "k.example"}
+	sound := 0
+	for range policies {
+		z := zone{
+			"four.example A": {"198.51.100.2"}, "both.example A": {"198.51.100.3"}, "both.example AAAA": {"2001:db8::2"},
+			"four.example MX": {"0 four.example.", "1 gone.example."}, "both.example MX": {"0 ."}, "gone.example A": {"!nxdomain"},
+		}
+		for i, name := range names {
+			text := "v=spf1"
+			for range r.IntN(4) {
+				pick := hosts[r.IntN(len(hosts))]
+				below := names[min(len(names)-1, i+1+r.IntN(2))]
+				if r.IntN(20) == 0 {
+					below = names[r.IntN(len(names))] // perhaps a loop
+				}
+				text += " " + []string{"", "-", "~", "?"}[r.IntN(4)] + []string{"a:" + pick, "mx:" + pick, "exists:" + pick + ".%{d}", "ip4:203.0.113.9", "include:" + below, "exists:" + pick + ".%{o}"}[r.IntN(6)]
+			}
+			if r.IntN(4) == 0 { // not +all, for that would match for an include
+				text += " -all a:four.example"
+			}
+			if r.IntN(3) == 0 && i < len(names)-1 {
+				text += " redirect=" + names[i+1]
+			}
+			z[name+" TXT"] = []string{text}
+		}
+		p := SPFPolicy(t.Context(), z, "d.example")
+		c := CheckHost(t.Context(), z, query(t))
+		broken := p.Over != nil || p.Tree.Voids4 > audit.SPFMaxVoids || len(p.Loops) > 0
+		if broken != (c.Result == audit.SPFPermError) || !broken && (p.Lookups != c.Lookups || p.Tree.Voids4 != c.VoidLookups || !p.Exact) {
+			t.Fatalf("%v: %d/%d, broken %t; evaluated %s", z, p.Lookups, p.Tree.Voids4, broken, outline(c))
+		}
+		if !broken {
+			sound++
+		}
+	}
+	t.Logf("%d of %d policies are sound", sound, policies)
+	if sound < policies/10 || sound > policies*95/100 {
+		t.Error("that is no mixture")
 	}
 }
 
