@@ -105,6 +105,11 @@ func TestSPFExit(t *testing.T) {
 		{down + "!timeout", "example.org --ip 192.0.2.5", exitUnknown},
 		{down + "!timeout", "example.org --ip 192.0.2.5 --expect pass", exitUnknown},
 		{down + "!refused", "example.org --ip 192.0.2.5 --expect pass", exitUnknown},
+		// Of a policy.
+		{spfWorld(t), "example.org", exitOK},
+		{spfWorld(t), "broken.example.net -f json", exitOK},
+		{spfWorld(t), "dark.example.net", exitOK},
+		{down + "!servfail", "example.org", exitUnknown},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			inWorld(t, c.world, func(t *testing.T, w *lab.World) {

@@ -47,7 +47,7 @@ func (r SPFRecord) Reached() []SPFTerm {
 // deterministic, and its tree has each record at most twice with its terms.
 func NewSPFPolicy(domain string, known SPFKnown) SPFPolicy {
 	name, _ := WireName(domain)
-	g := &spfGrower{known: known, root: domain, done: map[spfSeen]spfGrown{}}
+	g := &spfGrower{known: known, root: domain, done: map[spfSeen]spfGrown{}, vendors: map[DNSName]string{}}
 	g.policy = SPFPolicy{Domain: name, Exact: true, Questions: known.Questions}
 	tree, set := g.record(name, domain, true)
 	p := &g.policy
@@ -79,6 +79,8 @@ type spfGrower struct {
 	done   map[spfSeen]spfGrown
 	spent  SPFCost
 	nets   []SPFNetwork // that are authorised
+
+	vendors map[DNSName]string // by record; "" is nobody that is known
 }
 
 // spfSeen is a record, and whether those that it passes pass the domain: an
@@ -97,11 +99,8 @@ type spfGrown struct {
 
 // record grows the branch of a record.
 func (g *spfGrower) record(name DNSName, domain string, passes bool) (*SPFBranch, spfSet) {
-	b := &SPFBranch{Domain: name}
-	v, ok := VendorOf(name)
-	if ok {
-		b.Vendor = v.Name
-	}
+	b := &SPFBranch{Domain: name, Vendor: g.vendor(name)}
+	var ok bool
 	b.SPFSource, ok = g.known.Records[name]
 	if !ok {
 		b.Answer = Reason{NotAsked, "the policy has more records than are followed"}
@@ -131,6 +130,18 @@ func (g *spfGrower) record(name DNSName, domain string, passes bool) (*SPFBranch
 	}
 	b.SPFCost, b.Authorised = g.spent.less(before), grown.ranges
 	return b, grown.set
+}
+
+// vendor is who runs a record, looked up once: a record can be included a
+// thousand times.
+func (g *spfGrower) vendor(name DNSName) string {
+	known, ok := g.vendors[name]
+	if !ok {
+		v, _ := VendorOf(name)
+		known = v.Name
+		g.vendors[name] = known
+	}
+	return known
 }
 
 // terms grows the terms of a record. One with a fault has none that is
