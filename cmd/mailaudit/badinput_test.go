@@ -118,6 +118,9 @@ type misuse struct {
 // misuses lists wrong command lines: at least one bad value of every flag.
 func misuses() []misuse {
 	audit := func(words ...string) []string { return append([]string{"audit", "example.org"}, words...) }
+	spf := func(words ...string) []string {
+		return append([]string{"spf", "example.org", "--ip", "192.0.2.1"}, words...)
+	}
 	long := strings.Repeat("a", 64)
 	return []misuse{
 		// Domains.
@@ -158,7 +161,7 @@ func misuses() []misuse {
 		// Commands.
 		{args: []string{"aduit", "example.org"}, want: `no command "mailaudit aduit"\n.*did you mean: mailaudit audit$`},
 		{args: []string{"example.org"}, want: `no command.*\n.*did you mean: mailaudit audit example\.org$`},
-		{args: []string{"frobnicate"}, want: `no command.*\n.*commands: audit, smtp, runs, show, diff, report, rejudge, note, explain, rules, db, demo, completion, version$`},
+		{args: []string{"frobnicate"}, want: `no command.*\n.*commands: audit, smtp, spf, runs, show, diff, report, rejudge, note, explain, rules, db, demo, completion, version$`},
 		{args: []string{strings.Repeat("y", 5000)}, want: `no command`},
 		{args: []string{"\x1b[2J"}, want: `no command`},
 		{args: []string{"db", "chekc"}, want: `no command "mailaudit db chekc"\n.*did you mean: mailaudit db check$`},
@@ -371,6 +374,38 @@ func misuses() []misuse {
 		{args: []string{"smtp", "--mx=x", "example.org"}, want: `--mx does not take "x"`},
 		{args: []string{"smtp", "--mx"}, want: `smtp takes one server`},
 		{args: []string{"smtp", "mail.example.org", "--mode", "startls"}, want: `did you mean: --mode starttls$`},
+		{args: spf("--expect", "passed"), want: `--expect does not take "passed"\n.*did you mean: --expect pass$`},
+		{args: spf("--expect", "yes"), want: `--expect does not take "yes"\n.*one of: pass, fail, softfail, neutral, none, temperror, permerror$`},
+		{args: spf("--expect="), want: `--expect does not take ""`},
+		{args: spf("--ip", "192.0.2.0/24"), want: `--ip does not take "192\.0\.2\.0/24"\n`},
+		{args: spf("--ip", "mx.example.org"), want: `--ip does not take "mx\.example\.org"\n`},
+		{args: spf("--ip="), want: `--ip does not take ""\n`},
+		{args: spf("--ip", "fe80::1%eth0"), want: `--ip does not take`},
+		{args: spf("--mail-from", "user@example.net"), want: `--mail-from names another domain than example\.org: example\.net\n.*leave DOMAIN out$`},
+		{args: spf("--mail-from", "user@"), want: `--mail-from does not take "user@"\n.*--mail-from user@example\.org$`},
+		{args: spf("--mail-from", "two words@example.org"), want: `--mail-from does not take "two words@example\.org"\n`},
+		{args: spf("--mail-from", "a\r\nRCPT TO:<b@example.org>"), want: `--mail-from does not take`},
+		{args: spf("--mail-from", strings.Repeat("u", 255)), want: `--mail-from does not take`},
+		{args: spf("--mail-from", "", "--helo", "mx.example.net"), want: `--helo names another domain than example\.org: mx\.example\.net\n`},
+		{args: spf("--helo", "\x1b[31m"), want: `--helo does not take`},
+		{args: spf("example.net"), want: `at most one argument: example\.net is too much`},
+		{args: spf("-f", "html"), want: `--format does not take "html"\n.*one of: text, json$`},
+		{args: spf("--color", "red"), want: `--color does not take "red"`},
+		{args: spf("--resolver", "dns.example"), want: `dns\.example is not an IP address`},
+		{args: spf("--source", "localhost"), want: `--source does not take "localhost"\n`},
+		{args: []string{"spf"}, want: `nothing names the domain whose policy is wanted\n.*mailaudit spf example\.org$`},
+		{args: []string{"spf", "example.org", "--expect", "pass"}, want: `--expect is about addresses, and there is none\n.*--ip 192\.0\.2\.25 --expect pass$`},
+		{args: []string{"spf", "example.org"}, env: map[string]string{"MAILAUDIT_EXPECT": "pass"}, want: `MAILAUDIT_EXPECT is about addresses`},
+		{args: []string{"spf", "--helo", "[192.0.2.1]"}, want: `is an IP address, not a domain`},
+		{args: []string{"spf", "--ip", "192.0.2.1"}, want: `nothing names the domain whose policy is wanted\n.*mailaudit spf example\.org`},
+		{args: []string{"spf", "--ip", "192.0.2.1", "--mail-from", ""}, want: `nothing names the domain`},
+		{args: []string{"spf", "--ip", "192.0.2.1", ""}, want: `the domain is empty`},
+		{args: []string{"spf", "--ip", "192.0.2.1", "user@example.org"}, want: `user@example\.org is a mail address, not a domain\n.*--mail-from user@example\.org$`},
+		{args: []string{"spf", "--ip", "192.0.2.1", "https://example.org"}, want: `is a URL, not a domain`},
+		{args: []string{"spf", "--ip", "192.0.2.1", "192.0.2.25"}, want: `is an IP address, not a domain`},
+		{args: []string{"spf", "--ip", "192.0.2.1", "_spf.bücher.example"}, want: `has an underscore`},
+		{args: spf(), env: map[string]string{"MAILAUDIT_EXPECT": "yes"}, want: `MAILAUDIT_EXPECT does not take "yes"`},
+		{args: []string{"spf", "example.org"}, env: map[string]string{"MAILAUDIT_IP": "x"}, want: `MAILAUDIT_IP does not take "x"`},
 		{args: audit("--selector", "a b"), want: `--selector does not take "a b"\n`},
 		{args: audit("--selector", "."), want: `--selector does not take "."\n`},
 		{args: audit(), env: map[string]string{"MAILAUDIT_SENDING_IP": "x"}, want: `MAILAUDIT_SENDING_IP does not take "x"`},

@@ -209,6 +209,8 @@ func choices(c *cli.Command, flag string) []string {
 		return []string{"ignore", "fail"}
 	case "mode":
 		return []string{"auto", "plain", "starttls", "tls"}
+	case "expect":
+		return spfResults()
 	case "only", "skip":
 		return areaNames()
 	}

@@ -91,7 +91,7 @@ func completions() []completion {
 		return completion{strings.Split(typed, " "), want} // a blank at the end: an empty word
 	}
 	return []completion{
-		c("", "audit", "smtp", "runs", "show", "diff", "report", "rejudge", "note", "explain", "rules", "db", "demo", "completion", "version", "help"),
+		c("", "audit", "smtp", "spf", "runs", "show", "diff", "report", "rejudge", "note", "explain", "rules", "db", "demo", "completion", "version", "help"),
 		c("a", "audit"),
 		c("re", "report", "rejudge"),
 		c("frob"),
@@ -113,6 +113,7 @@ func completions() []completion {
 		c("smtp [2001:db8::25]:25 --mode s", "starttls"),
 		c("smtp mail.example.org:587 --resolver tls://192.0.2.53#dns.example.net --mode=t", "--mode=tls"),
 		c("smtp mail.example.org:587 --only "),
+		c("spf example.org --expect n", "neutral", "none"),
 		c("audit --only s", "spf", "smtp"),
 		c("audit --only mx,s", "mx,spf", "mx,smtp"),
 		c("audit --only mx,spf,s", "mx,spf,smtp"),

@@ -40,7 +40,7 @@ func TestFullStandardOutput(t *testing.T) {
 			"audit example.org", "audit example.org -f json", "audit example.org --dry-run", "audit example.org --no-save",
 			"runs", "runs -f json", "show 1", "show 1 -f json", "diff", "diff -f json", "explain mx.implicit", "rules", "rules -f json",
 			"db path", "db check", "version", "--version", "", "help", "audit --help", "help db check",
-			"help formats", "completion bash", "completion zsh", "completion fish", "note 1 text", "note 1", "db backup BACKUP", "db prune --keep-last 1 --dry-run", "db prune --keep-last 1", "db migrate",
+			"help formats", "completion bash", "completion zsh", "completion fish", "note 1 text", "note 1", "spf example.org", "spf example.org -f json", "spf example.org --ip 192.0.2.1", "spf example.org --ip 192.0.2.1 -f json", "db backup BACKUP", "db prune --keep-last 1 --dry-run", "db prune --keep-last 1", "db migrate",
 		} {
 			got := attempt{args: strings.Fields(strings.ReplaceAll(args, "BACKUP", db+".copy")), db: db, out: full}.in(w)
 			if got.code != exitBroken || got.err != "mailaudit: cannot write standard output: no space left on device\n" {

@@ -145,7 +145,7 @@ func (p *program) app() *cli.App {
 		Flags:                     []cli.Flag{&cli.BoolFlag{Name: "version", Usage: "print the version and exit", DisableDefaultText: true}},
 		Action:                    p.version, // without a flag normalize has seen a call for help
 		Commands: []*cli.Command{
-			p.auditCommand(), p.smtpCommand(), p.runsCommand(), p.showCommand(), p.diffCommand(), p.reportCommand(), p.rejudgeCommand(),
+			p.auditCommand(), p.smtpCommand(), p.spfCommand(), p.runsCommand(), p.showCommand(), p.diffCommand(), p.reportCommand(), p.rejudgeCommand(),
 			p.noteCommand(), p.explainCommand(), p.rulesCommand(), p.dbCommand(), p.demoCommand(), p.completionCommand(), p.versionCommand(),
 		},
 	}

@@ -99,7 +99,8 @@ func exitList() string {
 
 func exitCodesText() string {
 	return exitList() + "\n" + report.Paragraph(fmt.Sprintf("When several apply, the first of these wins: %s. The output format never changes the code. "+
-		"Commands that only show what is stored (show, report, diff, rejudge, runs) exit with 0 whatever they show.", numbers(exitPrecedence())))
+		"Commands that only show what is stored (show, report, diff, rejudge, runs) exit with 0 whatever they show, and so does spf, "+
+		"unless --expect wants another result (1) or our own resolver is why the result is not known (3).", numbers(exitPrecedence())))
 }
 
 // variable is an environment variable that stands for no flag.

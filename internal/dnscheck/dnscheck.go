@@ -135,6 +135,13 @@ func Alias(a, aaaa audit.Obs[[]audit.DNSName]) audit.Obs[[]audit.DNSName] {
 	return aaaa
 }
 
+// Answers reports whether the resolver answers at all: it is asked for what
+// every resolver knows, who serves the root. It tells a name whose servers fail
+// from a resolver that does.
+func Answers(ctx context.Context, a Asker) bool {
+	return a.Ask(ctx, ".", dns.TypeNS).State != audit.Unknown
+}
+
 // Reverse observes the PTR names of an address and where they lead. All names
 // are followed at once, at most audit.MaxForward of them.
 func Reverse(ctx context.Context, a Asker, addr netip.Addr, role audit.Role) audit.Reverse {

@@ -248,3 +248,11 @@ func TestBound(t *testing.T) {
 		t.Errorf("of nothing: %+v", dark)
 	}
 }
+
+func TestAnswers(t *testing.T) {
+	for answer, want := range map[string]bool{"a.root-servers.net.": true, "!nxdomain": true, "!servfail": false} {
+		if got := Answers(t.Context(), zone{". NS": {answer}}); got != want {
+			t.Errorf("%s: %t", answer, got)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -147,6 +148,10 @@ func JSONLines(w io.Writer, e Entry) error {
 // controls and what turns the direction of writing pass it. All of them can
 // stand in strings alone, where an escape means the same.
 func escapeUnseen(doc []byte) []byte {
+	plain := func(b byte) bool { return b == '\n' || b >= 0x20 && b < 0x7f }
+	if !slices.ContainsFunc(doc, func(b byte) bool { return !plain(b) }) {
+		return doc // as mostly
+	}
 	out := make([]byte, 0, len(doc))
 	for _, r := range string(doc) {
 		switch {
