@@ -215,6 +215,62 @@ func TestEgressRoute(t *testing.T) {
 	}
 }
 
+// TestEgressThroughProxy: a proxy that says "connected" before it knows proves
+// no way out, and the addresses of this machine are no matter there.
+func TestEgressThroughProxy(t *testing.T) {
+	mute := func(e *audit.Endpoint) {
+		e.Connect = audit.See(audit.Nothing{}, "")
+		e.Greeting = audit.Dark[audit.Greeting](audit.Reason{Code: audit.Closed, Text: "closed"}, "")
+	}
+	barred := func(e *audit.Endpoint) {
+		e.Connect = audit.Dark[audit.Nothing](audit.Reason{Code: audit.NoRoute, Text: "the proxy has no way"}, "")
+	}
+	late := func(*audit.Endpoint) { time.Sleep(10 * time.Second) }
+	failed := func(e *audit.Endpoint) {
+		e.Connect = audit.Dark[audit.Nothing](audit.Reason{Code: audit.ProxyFailed, Text: "the proxy does not answer"}, "")
+	}
+	for _, c := range []struct {
+		name          string
+		proxied       bool
+		first, second func(*audit.Endpoint)
+		others        func(*audit.Endpoint) // control hosts
+		want          string
+		tried         int
+	}{
+		{"no proxy: a connection shows the way", false, late, mute, mute, "", 2},
+		{"a connection shows nothing", true, late, mute, mute, "unknown unknown", 7},
+		{"a greeting does", true, late, welcomes("mx2.example.org"), nil, "", 2},
+		{"control hosts greet", true, late, mute, welcomes("c.example.net"), "seen -", 5},
+		{"control hosts are silent", true, late, nil, nil, "absent unknown", 7},
+		{"the proxy has no way", true, barred, barred, nil, "", 2},
+		{"it has none, and we neither", false, barred, barred, nil, "- -", 2},
+		{"the proxy fails", true, failed, failed, nil, "", 2},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &theirWorld{shows: map[string]func(*audit.Endpoint){"192.0.2.25:25": c.first, "192.0.2.26:25": c.second,
+				"203.0.113.1:25": c.others, "203.0.113.2:25": c.others, "203.0.113.3:25": c.others}, tried: map[string]int{}}
+			z := controlZone()
+			z["example.org MX"] = append(z["example.org MX"], "20 mx2.example.org.")
+			z["mx2.example.org A"] = []string{"192.0.2.26"}
+			res, _ := collectFacts(t, t.Context(), z, func(cfg *Config, _ *Plan) {
+				cfg.Controls, cfg.Proxied, cfg.Prober = threeControls(), c.proxied, func(string) Prober { return w }
+				cfg.Local = func(context.Context, bool) netip.Addr { return netip.Addr{} }
+			})
+			got := ""
+			for _, g := range res.Facts.Egress {
+				got += state(g.Out) + " " + state(g.Beside)
+			}
+			tried := 0
+			for _, n := range w.tried {
+				tried += n
+			}
+			if got != c.want || tried != c.tried {
+				t.Errorf("%s: %q, %d connections; want %q, %d: %v", c.name, got, tried, c.want, c.tried, w.tried)
+			}
+		})
+	}
+}
+
 // TestErrands: an errand is run once, outlives the deadline of the one who
 // began it, and ends with an interrupt.
 func TestErrands(t *testing.T) {

@@ -3,11 +3,16 @@ package collect
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"mailaudit/internal/audit"
+	"mailaudit/internal/smtp"
 )
 
 func TestOperators(t *testing.T) {
@@ -67,4 +72,108 @@ func TestTurnsGivenUp(t *testing.T) {
 			t.Errorf("turns are left: %v", shared.turns)
 		}
 	})
+}
+
+// queue is a prober whose connections take a while, and which watches that
+// operators are connected to one at a time.
+type queue struct {
+	mu     sync.Mutex
+	silent []string // "ADDR:PORT"
+	busy   map[operator]int
+	tried  map[string]int
+	floors int
+	clash  []operator
+}
+
+func (q *queue) connect(ctx context.Context, t smtp.Target, lasts time.Duration) {
+	leave := t.Turn(ctx)
+	defer leave()
+	count := func(n int) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		for _, o := range operators(t) {
+			q.busy[o] += n
+			if q.busy[o] > 1 {
+				q.clash = append(q.clash, o)
+			}
+		}
+	}
+	count(1)
+	time.Sleep(lasts)
+	count(-1)
+}
+
+func (q *queue) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []audit.Session) {
+	at := netip.AddrPortFrom(t.Addr, t.Port).String()
+	q.mu.Lock()
+	q.tried[at]++
+	q.mu.Unlock()
+	e := audit.Endpoint{Host: t.Host, Addr: t.Addr, Port: t.Port, Mode: t.Mode}
+	sessions := []audit.Session{{Endpoint: e.Subject(), Attempted: true}}
+	if !slices.Contains(q.silent, at) {
+		q.connect(ctx, t, time.Second)
+		welcomes(t.Host.String())(&e)
+		e.TLS = audit.See(audit.TLS{}, "")
+		return e, sessions
+	}
+	e.Connect = audit.Dark[audit.Nothing](audit.Reason{Code: audit.Timeout, Text: "no answer"}, "")
+	q.connect(ctx, t, 10*time.Second)
+	if !t.Once {
+		t.Doubt(e)
+		time.Sleep(5 * time.Second)
+		q.connect(ctx, t, 10*time.Second)
+		e.Connect.Why.Code = audit.NoAnswer
+	}
+	return e, sessions
+}
+
+func (q *queue) Floor(ctx context.Context, t smtp.Target, _ int) (smtp.Floor, []audit.Session) {
+	q.mu.Lock()
+	q.floors++
+	q.mu.Unlock()
+	q.connect(ctx, t, time.Second)
+	return smtp.Floor{}, []audit.Session{{Attempted: true}}
+}
+
+// TestOneAtATime: main looks, old versions of TLS, control hosts and other ports
+// of a server wait for their operators, and nobody waits for ever.
+func TestOneAtATime(t *testing.T) {
+	z := zone{
+		"example.org MX": {"10 mx1.example.org.", "20 mx2.example.org.", "30 mx3.example.net."},
+		// By name the first two are one operator's, by network the last two.
+		"mx1.example.org A": {"192.0.2.25"}, "mx2.example.org A": {"198.51.100.25"}, "mx3.example.net A": {"198.51.100.26"},
+		"c1.example.net A": {"203.0.113.1"}, "c2.example.com A": {"203.0.113.2"}, "c3.example.edu A": {"203.0.113.3"},
+	}
+	all := []string{"192.0.2.25:25", "198.51.100.25:25", "198.51.100.26:25"}
+	for _, c := range []struct {
+		name     string
+		silent   []string
+		controls int
+		floors   int
+	}{
+		{"all answer", nil, 0, 3},
+		{"one is silent: whenever its turn is, another one answers", all[:1], 0, 2},
+		{"another one is", all[1:2], 0, 2},
+		{"two are", all[:2], 0, 1},
+		{"all are", all, 3, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := &queue{silent: c.silent, busy: map[operator]int{}, tried: map[string]int{}}
+				res, _ := collectFacts(t, t.Context(), z, func(cfg *Config, p *Plan) {
+					cfg.Controls, cfg.Prober = threeControls(), func(string) Prober { return q }
+					p.Scope.Areas = append(p.Scope.Areas, audit.AreaTLS)
+				})
+				controls := 0
+				for at, n := range q.tried {
+					if strings.HasPrefix(at, "203.0.113.") {
+						controls += n
+					}
+				}
+				if len(q.clash) > 0 || controls != c.controls || q.floors != c.floors || len(res.Facts.SMTP) != len(all) {
+					t.Errorf("two connections at once to %v; %d controls, want %d; %d for old TLS, want %d; %d endpoints", q.clash, controls, c.controls, q.floors, c.floors, len(res.Facts.SMTP))
+				}
+			})
+		})
+	}
 }

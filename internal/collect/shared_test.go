@@ -239,7 +239,8 @@ func TestTurnsOfAnOperator(t *testing.T) {
 		wg.Go(func() { shared.probe(t.Context(), s, at("mx.elsewhere.example", "203.0.113.98")) })   // neither
 		wg.Go(func() { shared.probe(t.Context(), s, at("mx.elsewhere.example", "2001:db8:1::98")) }) // the name again
 		wg.Wait()
-		if took := time.Since(start); took != 7*time.Second {
+		// The two that have one thing in common with the five may go at once.
+		if took := time.Since(start); took != 6*time.Second && took != 7*time.Second {
 			t.Errorf("took %v", took)
 		}
 		if len(shared.turns) > 0 {

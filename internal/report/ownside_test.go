@@ -66,6 +66,29 @@ func TestOwnSideByControls(t *testing.T) {
 	}
 }
 
+// TestOwnSideThroughProxy: through a proxy our side is where the proxy is.
+func TestOwnSideThroughProxy(t *testing.T) {
+	obs := audit.None[audit.Nothing](audit.EgressBlock, "no control host answers", "")
+	for _, c := range []struct {
+		code        audit.Code
+		ways        []audit.Egress
+		title, text string
+		steps       int
+	}{
+		{audit.NoAnswer, []audit.Egress{{Family: audit.IPv4, Port: 25, Controls: []audit.DNSName{"a.example.net"}, Out: obs}}, "It is probably the network of your proxy, not them", "where the proxy is", 4},
+		{audit.NoAnswer, nil, "It may be your network, not them", "port 25 is blocked where the proxy is", 4},
+		{audit.ProxyFailed, nil, "It is your proxy, not them", "The proxy let no connection through.", 2},
+	} {
+		run := &audit.Run{Target: "example.org"}
+		run.Snapshot.Vantage.Proxy = "127.0.0.1:1080"
+		run.Snapshot.Facts.SMTP, run.Snapshot.Facts.Egress = []audit.Endpoint{end(t, "mx.example.org", "192.0.2.1", 25, audit.Unknown, c.code)}, c.ways
+		got := ownSide(run)
+		if got == nil || got.Title != c.title || !strings.Contains(got.Text, c.text) || strings.Contains(got.Text, "where mailaudit runs") || len(got.Steps) != c.steps {
+			t.Errorf("%s: %+v", c.code, got)
+		}
+	}
+}
+
 // TestOurSideNeverCounts: what is found of our own side is in no list and no
 // number of a report.
 func TestOurSideNeverCounts(t *testing.T) {

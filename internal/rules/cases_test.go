@@ -21,8 +21,8 @@ import (
 //	mx.exists = absent nxdomain
 //	want example.org fail critical
 //
-// A path leads through the JSON of the facts ("hosts.0.a"; "scope.", "at" and
-// "past" lead to the rest of the snapshot). The right side is JSON, or the short form
+// A path leads through the JSON of the facts ("hosts.0.a"; "scope.", "at",
+// "past" and "vantage." lead to the rest of the snapshot). The right side is JSON, or the short form
 // of an observation: "absent CODE", "unknown CODE", "n/a", "seen JSON".
 // "want" lines list every finding of the rule that is not a pass, and any
 // passes one likes; "want pass" alone says that there are only passes.
@@ -79,7 +79,7 @@ func apply(t *testing.T, s *audit.Snapshot, lines []string) *audit.Snapshot {
 			t.Fatalf("%q is no PATH = VALUE", line)
 		}
 		steps := strings.Split(path, ".")
-		if steps[0] != "scope" && steps[0] != "at" && steps[0] != "past" {
+		if !slices.Contains([]string{"scope", "at", "past", "vantage"}, steps[0]) {
 			steps = append([]string{"facts"}, steps...)
 		}
 		err := set(tree, steps, value)
