@@ -161,7 +161,7 @@ func deadFault(s *audit.Snapshot, e audit.Endpoint, all []audit.Endpoint) Fault 
 func deadSeverity(s *audit.Snapshot, dead audit.Endpoint, all []audit.Endpoint) audit.Severity {
 	alive := false
 	for _, e := range s.Facts.SMTP {
-		if e.Host == dead.Host && e.Port == dead.Port && e.Connect.State == audit.Seen {
+		if e.Host == dead.Host && e.Port == dead.Port && e.Answers(proxied(s)) {
 			return byPort(dead, audit.Low, audit.Medium)
 		}
 		proven := slices.ContainsFunc(all, func(d audit.Endpoint) bool { return d.Subject() == e.Subject() })

@@ -92,6 +92,10 @@ func judgeWayOut(s *audit.Snapshot, r *Report, mx bool) {
 		way := proof(s, on[w][0])
 		if !way.Known() && way.Why.Code == "" { // nobody was asked
 			way = on[w][0].Connect
+			if way.State == audit.Seen {
+				r.Unknown(w.subject(), notGreeted())
+				continue
+			}
 		}
 		_, out, ok := Need(r, w.subject(), way)
 		switch {
@@ -160,6 +164,11 @@ func here(s *audit.Snapshot) string {
 	return "where mailaudit runs"
 }
 
+// notGreeted is why a connection through a proxy may show nothing.
+func notGreeted() audit.Reason {
+	return audit.Reason{Code: audit.NotLearned, Text: "the proxy says that connections are made, and no server greets: it may say so before it knows"}
+}
+
 func judgeIPv6Here(s *audit.Snapshot, r *Report) {
 	const subject = "IPv6"
 	var six []audit.Endpoint
@@ -174,7 +183,7 @@ func judgeIPv6Here(s *audit.Snapshot, r *Report) {
 	}
 	var barred *audit.Endpoint
 	for i, e := range six {
-		if e.Connect.Known() { // accepted or refused: packets went there and came back
+		if e.Answers(proxied(s)) || e.Connect.State == audit.Absent { // packets went there and came back
 			r.Pass(subject, "servers are reached over IPv6", Seen(e.Connect.Via, "an answer"))
 			return
 		}
@@ -184,7 +193,10 @@ func judgeIPv6Here(s *audit.Snapshot, r *Report) {
 		}
 	}
 	if barred == nil {
-		Need(r, subject, six[0].Connect)
+		_, _, ok := Need(r, subject, six[0].Connect)
+		if ok {
+			r.Unknown(subject, notGreeted())
+		}
 		return
 	}
 	route := s.Facts.EgressOf(*barred).Route
