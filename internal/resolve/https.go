@@ -185,10 +185,11 @@ type httpConn struct {
 
 // Close closes the connection.
 func (c *httpConn) Close() error {
-	c.h.mu.Lock()
+	err := c.Conn.Close()
+	c.h.mu.Lock() // only now: what close does not find is closed
+	defer c.h.mu.Unlock()
 	delete(c.h.open, c)
-	c.h.mu.Unlock()
-	return c.Conn.Close()
+	return err
 }
 
 // keep notes a connection, or closes it when everything is over.
