@@ -24,7 +24,7 @@ func TestSubmission(t *testing.T) {
 		if s.STARTTLS.State != c.state || fmt.Sprint(s.STARTTLS.Value) != c.value || s.TLS.State != audit.Absent {
 			t.Errorf("%v: %+v", c.answer, s)
 		}
-		if s.STARTTLS.Via != "dig SRV _submission._tcp.example.org" || s.TLS.Via != "dig SRV _submissions._tcp.example.org" {
+		if s.STARTTLS.Via != "dig -t SRV -q _submission._tcp.example.org" || s.TLS.Via != "dig -t SRV -q _submissions._tcp.example.org" {
 			t.Errorf("%v: via %q and %q", c.answer, s.STARTTLS.Via, s.TLS.Via)
 		}
 	}
