@@ -113,7 +113,7 @@ func TestServers(t *testing.T) {
 			t.Run(name+":587 in mode tls", func(t *testing.T) {
 				t.Parallel()
 				r, said := oneRun(t, certs.root, "smtp", name+":587", "--mode", "tls", "--no-save")
-				if len(r.Facts.SMTP) != 1 || r.Facts.SMTP[0].TLS.State != "unknown" || r.Facts.SMTP[0].TLS.Why.Code != "out-of-step" || said.code != exitUnknown {
+				if len(r.Facts.SMTP) != 1 || r.Facts.SMTP[0].TLS.State != "unknown" || r.Facts.SMTP[0].TLS.Why.Code != "clear-text" || said.code != exitUnknown {
 					t.Errorf("TLS is not called unknown for being met in the wrong mode: %s", said)
 				}
 			})
