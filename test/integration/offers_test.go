@@ -216,7 +216,9 @@ func (e *exim) checkLog(t *testing.T) {
 		t.Errorf("Exim's log tells of no connection:\n%s", text)
 	}
 	for _, m := range found {
-		if !slices.Contains([]string{"EHLO,STARTTLS,EHLO,QUIT", "EHLO,QUIT", "EHLO,STARTTLS,QUIT"}, m[1]) {
+		// Old versions of TLS are refused in the handshake, which ends the
+		// conversation; where they are spoken, QUIT follows at once.
+		if !slices.Contains([]string{"EHLO,STARTTLS,EHLO,QUIT", "EHLO,QUIT", "EHLO,STARTTLS,QUIT", "EHLO,STARTTLS", "QUIT"}, m[1]) {
 			t.Errorf("Exim was told %s", m[1])
 		}
 	}
