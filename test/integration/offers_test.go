@@ -113,7 +113,7 @@ func TestServers(t *testing.T) {
 			t.Run(name+":587 in mode tls", func(t *testing.T) {
 				t.Parallel()
 				r, said := oneRun(t, certs.root, "smtp", name+":587", "--mode", "tls", "--no-save")
-				if len(r.Facts.SMTP) != 1 || r.Facts.SMTP[0].TLS.State != "unknown" || r.Facts.SMTP[0].TLS.Why.Code != "out-of-step" || said.code != exitUnknown {
+				if len(r.Facts.SMTP) != 1 || r.Facts.SMTP[0].TLS.State != "unknown" || r.Facts.SMTP[0].TLS.Why.Code != "clear-text" || said.code != exitUnknown {
 					t.Errorf("TLS is not called unknown for being met in the wrong mode: %s", said)
 				}
 			})
@@ -216,7 +216,9 @@ func (e *exim) checkLog(t *testing.T) {
 		t.Errorf("Exim's log tells of no connection:\n%s", text)
 	}
 	for _, m := range found {
-		if !slices.Contains([]string{"EHLO,STARTTLS,EHLO,QUIT", "EHLO,QUIT", "EHLO,STARTTLS,QUIT"}, m[1]) {
+		// Old versions of TLS are refused in the handshake, which ends the
+		// conversation; where they are spoken, QUIT follows at once.
+		if !slices.Contains([]string{"EHLO,STARTTLS,EHLO,QUIT", "EHLO,QUIT", "EHLO,STARTTLS,QUIT", "EHLO,STARTTLS", "QUIT"}, m[1]) {
 			t.Errorf("Exim was told %s", m[1])
 		}
 	}

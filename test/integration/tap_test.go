@@ -114,7 +114,7 @@ func (p *tap) serve(client net.Conn) {
 		return
 	}
 	err = k.follow(client, server, p.fromOn, p.cert)
-	if err != nil {
+	if err != nil && !strings.Contains(err.Error(), "client offered only unsupported versions") { // old TLS
 		p.t.Errorf("the tap before %s: %v, after %q", p.server, err, k.said)
 	}
 }
@@ -268,11 +268,15 @@ func TestDialogues(t *testing.T) {
 				t.Errorf("no server was seen: %s", said)
 			}
 			talks := p.ended(t)
-			if len(talks) != 1 {
-				t.Errorf("%d connections, want one", len(talks))
+			tls := slices.Contains(c.want, "TLS")
+			if len(talks) != 1 && !(tls && len(talks) == 2) {
+				t.Errorf("%d connections", len(talks))
 			}
-			for _, k := range talks {
-				if !slices.Equal(k.said, c.want) || k.early != "" {
+			for i, k := range talks {
+				// The one behind the main dialogue tries old versions of TLS; the
+				// tap refuses them in the handshake, which ends it.
+				old := tls && i > 0 && k.said[len(k.said)-1] == "TLS" && slices.Equal(k.said, c.want[:len(k.said)])
+				if !old && !slices.Equal(k.said, c.want) || k.early != "" {
 					t.Errorf("said %q, want %q; early: %s", k.said, c.want, k.early)
 				}
 			}
