@@ -1,10 +1,6 @@
 package audit
 
-import (
-	"cmp"
-	"net/netip"
-	"slices"
-)
+import "net/netip"
 
 // SPF is what the domain publishes about who may send as it (RFC 7208), and all
 // that it leads to: see [SPFPolicy], which is put together from it.
@@ -43,7 +39,9 @@ type SPF struct {
 	// name.
 	Hellos []SPFHello `json:"hellos,omitempty"`
 	// Former are the networks of records that earlier runs saw the policy
-	// include and that it includes no more, by name.
+	// include and that it includes no more, by name; MaxSPFFormer at most. They
+	// are looked at where the records of the domain, or below it, hold networks
+	// that may have been copied from there.
 	Former []SPFFormer `json:"former,omitempty"`
 }
 
@@ -72,24 +70,29 @@ type SPFBelow struct {
 	Records Obs[[]Raw] `json:"records,omitzero"`
 	// Alias are the targets, where the name is an alias. Absent: it is none.
 	Alias Obs[[]DNSName] `json:"alias,omitzero"`
-	// Registered: the registrable domain of a name that does not exist. Seen: it
-	// exists. Absent: it does not, so that anybody may have it (RFC 8020).
-	// NotTried: the name exists, or is not known to be missing.
+	// Registered: the registrable domain of a name that does not exist, or of the
+	// last target of an alias that leads to nowhere. Seen: it exists. Absent: it
+	// does not, so that anybody may have it (RFC 8020). NotTried: the name exists,
+	// is not known to be missing, or is one that nobody can register.
 	Registered Obs[Nothing] `json:"registered,omitzero"`
+	// Registrable is the domain that Registered is about; empty where it was not
+	// tried.
+	Registrable DNSName `json:"registrable,omitempty"`
 }
 
 // SPFTarget is what an a, mx or exists of the policy finds.
 type SPFTarget struct {
 	Term string  `json:"term"` // the name of the mechanism
 	Name DNSName `json:"name"` // that it asks for
-	// Hosts are the mail servers of mx, SPFMaxNames at most. NotTried for the
-	// others.
+	// Hosts are the mail servers of mx, SPFMaxNames at most, in the order in which
+	// they are looked at: by preference, then by name. NotTried for the others.
 	Hosts        Obs[[]DNSName] `json:"hosts,omitzero"`
 	HostsLeftOut int            `json:"hosts_left_out,omitempty"`
 	// A and AAAA are the addresses of the name, or of all the hosts together; of
 	// exists there is A alone. Absent: there is none of this family, at any host.
-	// Unknown where those of one host are not known. ALeftOut and AAAALeftOut are
-	// how many more there are than MaxFollowed.
+	// Unknown where those of one host are not known, and NotTried (not-asked) where
+	// they were not asked for: the value is then those of the other hosts.
+	// ALeftOut and AAAALeftOut are how many more there are than MaxFollowed.
 	A           Obs[[]netip.Addr] `json:"a,omitzero"`
 	AAAA        Obs[[]netip.Addr] `json:"aaaa,omitzero"`
 	ALeftOut    int               `json:"a_left_out,omitempty"`
@@ -124,8 +127,12 @@ type SPFHello struct {
 // SPFFormer is a name that the policy included once, and the networks that it
 // authorises today with all that it leads to.
 type SPFFormer struct {
-	Name     DNSName             `json:"name"`
-	Networks Obs[[]netip.Prefix] `json:"networks,omitzero"` // sorted, none in another one; at most MaxSPFNetworks
+	Name DNSName `json:"name"`
+	// Networks are sorted, none in another one, at most MaxSPFNetworks; LeftOut is
+	// how many more there are. Absent: there are none, or there is no record any
+	// more. Unknown also where the policy is not known whole, and may include the
+	// name as it did. NotTried where the policy leads where the sender leads.
+	Networks Obs[[]netip.Prefix] `json:"networks,omitzero"`
 	LeftOut  int                 `json:"left_out,omitempty"`
 }
 
@@ -133,70 +140,6 @@ type SPFFormer struct {
 // included once. The largest providers have a few hundred.
 const MaxSPFNetworks = 500
 
-func (s *SPF) canonical() {
-	slices.Sort(s.Records.Value)
-	slices.Sort(s.Misses.Value)
-	slices.Sort(s.Type99.Value)
-	slices.Sort(s.SenderID.Value)
-	slices.SortFunc(s.Below, func(a, b SPFBelow) int { return cmp.Compare(a.Name, b.Name) })
-	for i := range s.Below {
-		slices.Sort(s.Below[i].Records.Value)
-	}
-	slices.SortFunc(s.Found, func(a, b SPFTarget) int { return cmp.Or(cmp.Compare(a.Term, b.Term), cmp.Compare(a.Name, b.Name)) })
-	for i := range s.Found {
-		slices.Sort(s.Found[i].Hosts.Value)
-		sortAddrs(&s.Found[i].A)
-		sortAddrs(&s.Found[i].AAAA)
-	}
-	slices.SortFunc(s.Senders, func(a, b SPFSender) int { return a.Addr.Compare(b.Addr) })
-	slices.SortFunc(s.Hellos, func(a, b SPFHello) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(s.Former, func(a, b SPFFormer) int { return cmp.Compare(a.Name, b.Name) })
-}
-
-// Policy is the whole policy of the domain, put together from the facts.
-func (s SPF) Policy(domain Domain) SPFPolicy {
-	known := SPFKnown{Records: map[DNSName]SPFSource{}, Found: map[SPFAsk]SPFFound{}}
-	for _, b := range s.Below {
-		known.Records[b.Name] = source(b.Records, b.Alias)
-	}
-	known.Records[domain.Name()] = source(s.Records, s.Alias)
-	for _, t := range s.Found {
-		known.Found[SPFAsk{t.Term, t.Name}] = t.found()
-	}
-	return NewSPFPolicy(string(domain.Name()), known)
-}
-
-func source(records Obs[[]Raw], alias Obs[[]DNSName]) SPFSource {
-	return SPFSource{Via: records.Via, State: records.State, Answer: records.Why, Records: records.Value, Alias: alias.Value}
-}
-
-// found is a target as the policy counts it. A mechanism that finds no name, or
-// nothing of the client's family, is a void lookup; mx is one only where there
-// are no MX records (RFC 7208 section 4.6.4).
-func (t SPFTarget) found() SPFFound {
-	first := t.A.State
-	why, via := t.A.Why, t.A.Via
-	none4, none6 := t.A.State == Absent, t.AAAA.State == Absent
-	switch t.Term {
-	case "mx":
-		first, why, via = t.Hosts.State, t.Hosts.Why, t.Hosts.Via
-		none4 = first == Absent
-		none6 = none4
-	case "exists":
-		none6 = none4
-	default:
-		if t.AAAA.State == Seen || first == Absent {
-			first, why, via = t.AAAA.State, t.AAAA.Why, t.AAAA.Via
-		}
-	}
-	f := SPFFound{
-		Via: via, State: first, Answer: why, Hosts: t.Hosts.Value, HostsLeftOut: t.HostsLeftOut,
-		IP4: t.A.Value, IP6: t.AAAA.Value, LeftOut: t.ALeftOut + t.AAAALeftOut, Void4: none4, Void6: none6,
-	}
-	for _, o := range []Obs[[]netip.Addr]{t.A, t.AAAA} {
-		if o.State == Unknown && f.Doubt.Code == "" {
-			f.Doubt = o.Why
-		}
-	}
-	return f
-}
+// MaxSPFFormer bounds the names that are looked at because they were included
+// once.
+const MaxSPFFormer = 5
