@@ -91,12 +91,17 @@ type SPFTarget struct {
 	// A and AAAA are the addresses of the name, or of all the hosts together; of
 	// exists there is A alone. Absent: there is none of this family, at any host.
 	// Unknown where those of one host are not known, and NotTried (not-asked) where
-	// they were not asked for: the value is then those of the other hosts.
-	// ALeftOut and AAAALeftOut are how many more there are than MaxFollowed.
+	// they were not asked for. ALeftOut and AAAALeftOut are how many more there are
+	// than MaxFollowed.
 	A           Obs[[]netip.Addr] `json:"a,omitzero"`
 	AAAA        Obs[[]netip.Addr] `json:"aaaa,omitzero"`
 	ALeftOut    int               `json:"a_left_out,omitempty"`
 	AAAALeftOut int               `json:"aaaa_left_out,omitempty"`
+	// SomeA and SomeAAAA are the addresses of the other hosts of mx, where A or AAAA
+	// is not known because of one of them. MaxFollowed at most; those left out are
+	// counted as above.
+	SomeA    []netip.Addr `json:"some_a,omitempty"`
+	SomeAAAA []netip.Addr `json:"some_aaaa,omitempty"`
 }
 
 // SPFSender is what check_host says of an address (RFC 7208 section 4).

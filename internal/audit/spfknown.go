@@ -24,6 +24,8 @@ func (s *SPF) canonical() {
 	for i := range s.Found {
 		sortAddrs(&s.Found[i].A)
 		sortAddrs(&s.Found[i].AAAA)
+		slices.SortFunc(s.Found[i].SomeA, netip.Addr.Compare)
+		slices.SortFunc(s.Found[i].SomeAAAA, netip.Addr.Compare)
 	}
 	slices.SortFunc(s.Senders, bySender)
 	slices.SortFunc(s.Hellos, func(a, b SPFHello) int { return cmp.Compare(a.Name, b.Name) })
@@ -86,6 +88,12 @@ func (t SPFTarget) found() SPFFound {
 		f.Void4, f.Void6 = f.State == Absent, f.State == Absent
 		if f.State == Seen {
 			f.Doubt = t.doubt()
+		}
+		if t.A.State != Seen {
+			f.IP4 = t.SomeA
+		}
+		if t.AAAA.State != Seen {
+			f.IP6 = t.SomeAAAA
 		}
 	case t.Term == "exists": // which addresses it finds does not matter
 		f.IP4, f.LeftOut, f.Void6 = nil, 0, f.Void4

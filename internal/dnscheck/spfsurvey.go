@@ -213,16 +213,16 @@ func (s *spfSurvey) findHosts(t *audit.SPFTarget, answer *resolve.Answer) {
 	case t.HostsLeftOut > 0:
 		none = audit.NA[[]netip.Addr]("more than ten mail servers make the term a permerror")
 	default:
-		t.A, t.AAAA = s.together(t.Hosts.Value, dns.TypeA), s.together(t.Hosts.Value, dns.TypeAAAA)
-		t.ALeftOut, t.AAAALeftOut = lowest(&t.A), lowest(&t.AAAA)
+		t.A, t.SomeA, t.ALeftOut = s.together(t.Hosts.Value, dns.TypeA)
+		t.AAAA, t.SomeAAAA, t.AAAALeftOut = s.together(t.Hosts.Value, dns.TypeAAAA)
 		return
 	}
 	t.A, t.AAAA = none, none
 }
 
-// together are the addresses of mail servers in one family. Those that are
-// known stay where others are not.
-func (s *spfSurvey) together(hosts []audit.DNSName, qtype uint16) audit.Obs[[]netip.Addr] {
+// together are the addresses of mail servers in one family, or some of them where
+// others are not known, and how many more there are.
+func (s *spfSurvey) together(hosts []audit.DNSName, qtype uint16) (o audit.Obs[[]netip.Addr], some []netip.Addr, leftOut int) {
 	var all []netip.Addr
 	var dark audit.Reason
 	skipped := false
@@ -237,19 +237,17 @@ func (s *spfSurvey) together(hosts []audit.DNSName, qtype uint16) audit.Obs[[]ne
 		}
 		all = append(all, addresses(answer.Records)...)
 	}
-	var o audit.Obs[[]netip.Addr]
+	seen := audit.See(all, "")
+	leftOut = lowest(&seen)
 	switch {
 	case dark.Code != "":
-		o = audit.Dark[[]netip.Addr](dark, "")
+		return audit.Dark[[]netip.Addr](dark, ""), seen.Value, leftOut
 	case skipped:
-		o = audit.Skipped[[]netip.Addr]("the policy has more mail servers than are looked at")
+		return audit.Skipped[[]netip.Addr]("the policy has more mail servers than are looked at"), seen.Value, leftOut
 	case len(all) == 0:
-		return audit.None[[]netip.Addr](audit.NoData, "no mail server has an address of this family", "")
-	default:
-		return audit.See(all, "")
+		return audit.None[[]netip.Addr](audit.NoData, "no mail server has an address of this family", ""), nil, 0
 	}
-	o.Value = all
-	return o
+	return seen, nil, leftOut
 }
 
 // lowest keeps the lowest addresses, sorted, and returns how many others there
