@@ -19,7 +19,7 @@ func (p *program) auditCommand() *cli.Command {
 	return &cli.Command{
 		Name: "audit", Usage: "audit a mail domain, store the run, say what changed", ArgsUsage: "DOMAIN...",
 		Description: `mailaudit audit example.org
-mailaudit audit example.org --sending-ip 192.0.2.25
+mailaudit audit example.org --sending-ip 192.0.2.25 --sending-helo out.example.org
 mailaudit audit example.org --submission mail.example.org
 mailaudit audit example.org --passive -f json
 mailaudit audit example.org --resolver 9.9.9.9 --fail-on medium
@@ -36,6 +36,7 @@ func auditFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "resolver", Usage: "DNS server `ADDR` to ask (repeatable; default: the system's). Encrypted: tls://ADDR#NAME or https://ADDR/PATH#NAME, where NAME is what its certificate must be valid for"},
 		&cli.StringSliceFlag{Name: "selector", Usage: "DKIM selector `S` that the domain signs with (repeatable; they cannot be listed)"},
 		&cli.StringSliceFlag{Name: "sending-ip", Usage: "`IP` address that sends mail for the domain (repeatable)"},
+		&cli.StringSliceFlag{Name: "sending-helo", Usage: "`NAME` that these addresses give in EHLO, whose SPF is checked for the null sender (repeatable)"},
 		&cli.StringSliceFlag{Name: "submission", Usage: "`HOST` that takes mail from the domain's own people, tested on ports 465 and 587 (repeatable; default: what SRV records name)"},
 		&cli.BoolFlag{Name: flagTryMail, Usage: "try on port 587 whether a message can be begun before STARTTLS (MAIL FROM:<>, then RSET), at servers named by --submission or to smtp. No environment variable", DisableDefaultText: true},
 		&cli.StringFlag{Name: "helo", Usage: "`NAME` to give in EHLO (default: our own forward-confirmed name)"},
@@ -292,6 +293,10 @@ func (o *auditOptions) readScope(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	o.scope.SendingHELOs, err = hosts("sending-helo", c.StringSlice("sending-helo"))
+	if err != nil {
+		return err
+	}
 	o.scope.Submission, err = hosts("submission", c.StringSlice("submission"))
 	if err != nil {
 		return err
@@ -336,7 +341,7 @@ func (p *program) dryRun(ctx context.Context, o auditOptions) error {
 	for _, t := range o.targets {
 		d, scope := t.domain, t.scope(real)
 		wanted := scope
-		scope.Areas, scope.Passive, scope.SendingIPs = []audit.Area{audit.AreaMX}, true, nil
+		scope.Areas, scope.Passive, scope.SendingIPs, scope.SendingHELOs = []audit.Area{audit.AreaMX}, true, nil, nil
 		limited, cancel := context.WithTimeout(ctx, o.timeout)
 		plan := collect.Plan{Domain: d, Scope: scope, SRV: asksSRV(wanted)}
 		got := collect.New(s.Work(auditor.Request{Plan: plan}).Config, plan).Collect(limited)

@@ -47,7 +47,7 @@ func smtpFlags() []cli.Flag {
 	// The rest is as for audit, less what is about a domain.
 	for _, f := range auditFlags() {
 		switch f.Names()[0] {
-		case "selector", "sending-ip", "submission", "file", "parallel", "only", "skip", "passive", "dry-run":
+		case "selector", "sending-ip", "sending-helo", "submission", "file", "parallel", "only", "skip", "passive", "dry-run":
 			continue
 		}
 		flags = append(flags, f)

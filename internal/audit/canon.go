@@ -61,7 +61,7 @@ func (e *Endpoint) canonical() {
 
 // canonicalMailAuth sorts what is published about senders, and the lists.
 func (f *Facts) canonicalMailAuth() {
-	slices.Sort(f.SPF.Records.Value)
+	f.SPF.canonical()
 	slices.SortFunc(f.DKIM, func(a, b DKIM) int { return cmp.Compare(a.Selector, b.Selector) })
 	for i := range f.DKIM {
 		slices.Sort(f.DKIM[i].Records.Value)

@@ -5,13 +5,6 @@ import (
 	"strings"
 )
 
-// SPF is what the domain publishes about who may send as it (RFC 7208).
-type SPF struct {
-	// Records are the TXT records of the domain that are SPF records (section
-	// 4.5: they begin with the version token, whole). Absent: there is none.
-	Records Obs[[]Raw] `json:"records,omitzero"`
-}
-
 // DKIM is one selector that the user named (RFC 6376 section 3.1).
 type DKIM struct {
 	Selector string  `json:"selector"`

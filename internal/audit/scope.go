@@ -54,6 +54,9 @@ type Scope struct {
 	Family Family `json:"family,omitempty"`
 	// SendingIPs are the addresses that the user says send mail for the domain.
 	SendingIPs []netip.Addr `json:"sending_ips,omitempty"`
+	// SendingHELOs are the names that the user says these addresses give in EHLO,
+	// sorted.
+	SendingHELOs []DNSName `json:"sending_helos,omitempty"`
 	// Submission are the hosts that the user says take mail from the domain's
 	// people, sorted.
 	Submission []DNSName `json:"submission,omitempty"`
@@ -120,6 +123,9 @@ type Past struct {
 	// Busy are the endpoints that had no room for us, and have not been seen
 	// with room since, by endpoint; at most PastHosts of them.
 	Busy []BusySpell `json:"busy,omitempty"`
+	// SPFIncludes are the names that earlier runs saw the SPF policy of the domain
+	// include, by itself or further down, at most PastHosts of them, sorted.
+	SPFIncludes []DNSName `json:"spf_includes,omitempty"`
 }
 
 // BusySpell is a time in which a server had no room for us.
@@ -128,5 +134,5 @@ type BusySpell struct {
 	Since    time.Time `json:"since"`    // start of the first run that saw it so
 }
 
-// PastHosts bounds Past.MXHosts and Past.Busy.
+// PastHosts bounds each list of Past.
 const PastHosts = 50

@@ -117,3 +117,6 @@ func isHuge(n netip.Prefix) bool {
 	}
 	return n.Bits() < spfHuge6
 }
+
+// SPFRangesOf counts what some networks hold together.
+func SPFRangesOf(nets []netip.Prefix) SPFRanges { return spfSet{nets: nets}.ranges() }

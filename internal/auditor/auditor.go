@@ -87,6 +87,7 @@ func (a *Auditor) audit(ctx context.Context, session Session, req Request) (Resu
 	if err != nil {
 		return Result{}, err
 	}
+	req.Plan.FormerSPF = run.Snapshot.Past.SPFIncludes
 	work := session.Work(req)
 	collector := collect.New(work.Config, req.Plan)
 	timeout := req.Timeout

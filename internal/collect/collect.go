@@ -63,6 +63,9 @@ type Plan struct {
 	SRV bool
 	// HELO is the name to give in EHLO; empty: find one (see Identity).
 	HELO string
+	// FormerSPF are the names that the SPF policy of the domain included before, as
+	// the history knows.
+	FormerSPF []audit.DNSName
 	// Named is what to connect to, and nothing else is looked at; nil: all that
 	// belongs to the domain is.
 	Named *Named

@@ -4,9 +4,8 @@ import (
 	"net/netip"
 	"strings"
 
-	"golang.org/x/net/publicsuffix"
-
 	"mailaudit/internal/audit"
+	"mailaudit/internal/dnscheck"
 	"mailaudit/internal/smtp"
 )
 
@@ -45,14 +44,14 @@ func operators(t smtp.Target) []operator {
 // registrable is the registrable domain of a host name; the name itself where
 // it has none, and empty for an address.
 func registrable(host audit.DNSName) string {
+	domain, ok := dnscheck.Registrable(host)
 	name := strings.ToLower(strings.TrimSuffix(string(host), "."))
 	_, err := netip.ParseAddr(name)
-	if err == nil || strings.HasPrefix(name, "[") {
+	switch {
+	case ok:
+		return string(domain)
+	case err == nil || strings.HasPrefix(name, "["):
 		return ""
 	}
-	domain, err := publicsuffix.EffectiveTLDPlusOne(name)
-	if err != nil {
-		return name
-	}
-	return domain
+	return name
 }

@@ -14,7 +14,9 @@ func (c *Collector) senders(ctx context.Context, wg *sync.WaitGroup) {
 	d, scope, f := c.plan.Domain, c.plan.Scope, &c.result.Facts
 	if scope.Has(audit.AreaSPF) {
 		wg.Go(func() {
-			spf := dnscheck.SPF(ctx, c.cfg.DNS, d)
+			spf := dnscheck.SPF(ctx, c.cfg.DNS, dnscheck.SPFSubject{
+				Domain: d, Senders: scope.SendingIPs, Hellos: scope.SendingHELOs, Former: c.plan.FormerSPF,
+			})
 			c.tell(d.String(), "SPF", spf.Records.State)
 			c.keep(func() { f.SPF = spf })
 		})

@@ -75,11 +75,16 @@ func Addresses(ctx context.Context, a Asker, name audit.DNSName, ip6 bool) (audi
 		qtype = dns.TypeAAAA
 	}
 	answer := a.Ask(ctx, name, qtype)
+	return addressesIn(answer), resolve.Alias(answer)
+}
+
+// addressesIn is the observation of the addresses in an answer.
+func addressesIn(answer *resolve.Answer) audit.Obs[[]netip.Addr] {
 	o := resolve.Observe(answer, addresses)
 	if o.State == audit.Seen && len(o.Value) == 0 {
-		o = audit.None[[]netip.Addr](audit.NoData, "only addresses that our own resolver made up for IPv4 hosts (DNS64, RFC 6147)", o.Via)
+		return audit.None[[]netip.Addr](audit.NoData, "only addresses that our own resolver made up for IPv4 hosts (DNS64, RFC 6147)", o.Via)
 	}
-	return o, resolve.Alias(answer)
+	return o
 }
 
 func addresses(rrs []dns.RR) []netip.Addr {

@@ -21,7 +21,7 @@ import (
 )
 
 // zone is a fake Asker: "name TYPE" to what comes back: records in zone file
-// form (TXT as raw text), or "!nxdomain", "!servfail".
+// form (TXT as raw text, NUL between strings), or "!nxdomain", "!servfail".
 type zone map[string][]string
 
 func (z zone) Ask(_ context.Context, name audit.DNSName, qtype uint16) *resolve.Answer {
@@ -41,7 +41,7 @@ func (z zone) Ask(_ context.Context, name audit.DNSName, qtype uint16) *resolve.
 		}
 		a.State, a.Why = audit.Seen, audit.Reason{}
 		if qtype == dns.TypeTXT {
-			a.Records = append(a.Records, &dns.TXT{Hdr: head, Txt: []string{l}})
+			a.Records = append(a.Records, &dns.TXT{Hdr: head, Txt: strings.Split(l, "\x00")})
 			continue
 		}
 		rr, err := dns.NewRR(fmt.Sprintf("%s 300 IN %s %s", name.FQDN(), dns.TypeToString[qtype], l))
@@ -126,7 +126,7 @@ func TestSPF(t *testing.T) {
 		{[]string{"!servfail"}, audit.Unknown, 0},
 	}
 	for _, c := range cases {
-		got := SPF(context.Background(), zone{"example.org TXT": c.txt}, domain(t, "example.org"))
+		got := SPF(context.Background(), zone{"example.org TXT": c.txt}, SPFSubject{Domain: domain(t, "example.org")})
 		if got.Records.State != c.state || len(got.Records.Value) != c.n {
 			t.Errorf("%v: %+v", c.txt, got)
 		}

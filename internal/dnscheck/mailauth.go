@@ -15,12 +15,6 @@ import (
 	"mailaudit/internal/resolve"
 )
 
-// SPF observes the SPF records of a domain: those of its TXT records that
-// begin with the version token (RFC 7208 section 4.5).
-func SPF(ctx context.Context, a Asker, d audit.Domain) audit.SPF {
-	return audit.SPF{Records: texts(a.Ask(ctx, d.Name(), dns.TypeTXT), audit.IsSPF, "no TXT record is an SPF record")}
-}
-
 // ObserveSPFLeftovers observes records of type SPF and of Sender ID, and
 // whether the domain is an alias: two questions, one of which is that of SPF.
 func ObserveSPFLeftovers(ctx context.Context, a Asker, d audit.Domain) audit.SPFLeftovers {

@@ -37,6 +37,8 @@ type SPFQuery struct {
 	Receiver string // our own name, for %{r}; may be empty
 	// At is the time for %{t}.
 	At time.Time
+	// Unexplained: nobody wants to know the explanation, and it is not asked for.
+	Unexplained bool
 }
 
 // spfEval is one evaluation under way. Terms are evaluated one after another,
@@ -90,7 +92,7 @@ func CheckHost(ctx context.Context, a Asker, q SPFQuery) audit.SPFCheck {
 	check.Tree, check.Result, check.Why = node, v.result, v.why
 	check.Flaw, check.FlawAt, check.Trouble, check.Matched = v.flaw, v.flawAt, v.trouble, v.matched
 	check.Lookups, check.VoidLookups = e.lookups, e.voids
-	if v.result == audit.SPFFail {
+	if v.result == audit.SPFFail && !q.Unexplained {
 		check.Explanation = e.explain(v)
 	}
 	check.Doubt = e.doubt

@@ -61,16 +61,17 @@ func knownValues() map[reflect.Type][]string {
 		reflect.TypeFor[audit.Severity](): {"critical", "high", "medium", "low", "info"},
 		reflect.TypeFor[audit.Class](): {"broken", "fixed", "still failing", "appeared", "gone", "lost sight",
 			"regained sight", "new check", "retired", ""},
-		reflect.TypeFor[audit.Axis]():     {"delivery", "protection", "privacy"},
-		reflect.TypeFor[audit.Area]():     {"mx", "rdns", "smtp", "tls"},
-		reflect.TypeFor[audit.Code]():     {"timeout", "no-route", "servfail", "not-learned", "blocked-address", "deadline", "local-policy", "bug"},
-		reflect.TypeFor[audit.Kind]():     {"audit", "smtp"},
-		reflect.TypeFor[audit.Bucket]():   {"prompt", "over-5s", "over-30s", "over-2min"},
-		reflect.TypeFor[audit.Mode]():     {"", "starttls", "tls", "plain"},
-		reflect.TypeFor[audit.Family]():   {"ipv4", "ipv6"},
-		reflect.TypeFor[audit.RunState](): {"complete", "aborted", "running", "complete", "complete"},
-		reflect.TypeFor[audit.Action]():   {"add", "replace", "remove"},
-		reflect.TypeFor[audit.RuleID]():   append(ids, "mx.of-another-version"),
+		reflect.TypeFor[audit.Axis]():      {"delivery", "protection", "privacy"},
+		reflect.TypeFor[audit.Area]():      {"mx", "rdns", "smtp", "tls"},
+		reflect.TypeFor[audit.Code]():      {"timeout", "no-route", "servfail", "not-learned", "blocked-address", "deadline", "local-policy", "bug"},
+		reflect.TypeFor[audit.Kind]():      {"audit", "smtp"},
+		reflect.TypeFor[audit.Bucket]():    {"prompt", "over-5s", "over-30s", "over-2min"},
+		reflect.TypeFor[audit.Mode]():      {"", "starttls", "tls", "plain"},
+		reflect.TypeFor[audit.Family]():    {"ipv4", "ipv6"},
+		reflect.TypeFor[audit.RunState]():  {"complete", "aborted", "running", "complete", "complete"},
+		reflect.TypeFor[audit.Action]():    {"add", "replace", "remove"},
+		reflect.TypeFor[audit.SPFResult](): {"pass", "fail", "softfail", "neutral", "none", "permerror"},
+		reflect.TypeFor[audit.RuleID]():    append(ids, "mx.of-another-version"),
 	}
 }
 
@@ -140,6 +141,7 @@ func (f *filler) entry() Entry {
 	e := Entry{Run: &audit.Run{}, Delta: &audit.Delta{}, History: History{}}
 	f.fill(reflect.ValueOf(e.Run).Elem())
 	f.fill(reflect.ValueOf(e.Delta).Elem())
+	f.policy(&e.Run.Snapshot.Facts.SPF)
 	for i := range e.Run.Sidecar.Sessions { // of endpoints that there are
 		e.Run.Sidecar.Sessions[i].Endpoint = e.Run.Snapshot.Facts.SMTP[i%2].Subject()
 	}
@@ -171,6 +173,21 @@ func (f *filler) entry() Entry {
 		e.History[of.Key()] = audit.Verdict{Status: of.Status, Since: e.Run.Started.Add(-time.Hour)}
 	}
 	return e
+}
+
+// policy makes facts of SPF a policy of one record, which crosses all limits and
+// leads to records that strangers wrote.
+func (f *filler) policy(s *audit.SPF) {
+	below := s.Below[0]
+	below.Name, below.Records = "_spf.google.com", audit.See([]audit.Raw{audit.Raw("v=spf1 ip4:" + f.pick()), audit.Raw(f.pick())}, "")
+	other := s.Below[1]
+	other.Name, other.Records = "b.example", audit.See([]audit.Raw{audit.Raw("v=spf1 ip4:192.0.2.1 " + f.pick())}, "")
+	dark := other
+	dark.Name, dark.Records = "dark.example", audit.Dark[[]audit.Raw](audit.Reason{Code: audit.Timeout, Text: f.pick()}, f.pick())
+	s.Below = []audit.SPFBelow{below, other, dark}
+	s.Records = audit.See([]audit.Raw{"v=spf1 a:a..x a:b..x mx:c..x include:_spf.google.com include:b.example include:dark.example a:d.example exists:%{i}.x ptr " +
+		"ip4:192.0.2.0/24 ip4:198.51.100.0/24 ip6:2001:db8::/32 ip4:203.0.113.0/24 a:e.example mx +all -all"}, "")
+	s.Answer, s.Alias.State = audit.See(audit.SPFAnswer{Octets: 1, Others: 1}, ""), audit.Seen
 }
 
 // checkEntry holds every output of an entry to what is promised of all.

@@ -36,6 +36,7 @@ type jsonRun struct {
 	Tool     audit.Tool     `json:"tool"`
 	Score    audit.Score    `json:"score"`
 	Facts    jsonFacts      `json:"facts"`
+	Policy   *jsonPolicy    `json:"spf_policy,omitempty"`
 	Findings []jsonFinding  `json:"findings"`
 	Changes  *audit.Delta   `json:"changes,omitempty"`
 	Traffic  *audit.Traffic `json:"traffic,omitempty"`
@@ -173,7 +174,7 @@ func toJSON(e Entry) jsonRun {
 		ID: r.ID, UID: r.UID, Kind: r.Kind, State: r.State, Target: r.Target,
 		Domain: s.Domain.String(), Unicode: s.Domain.Unicode(), Tag: r.Tag, Note: r.Note, Scope: s.Scope,
 		Started: r.Started, Finished: r.Finished, Vantage: s.Vantage, Tool: r.Tool, Score: r.Score,
-		Facts: jsonFacts{audit.FactsFormat, s.Facts}, Findings: []jsonFinding{},
+		Facts: jsonFacts{audit.FactsFormat, s.Facts}, Policy: policyJSON(r), Findings: []jsonFinding{},
 	}
 	if e.Delta != nil && e.Delta.Base != nil {
 		out.Changes = e.Delta

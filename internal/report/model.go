@@ -55,6 +55,7 @@ type Model struct {
 	// Passwords is what there is to know of logins; runs of kind smtp alone.
 	Passwords string
 	Services  []Service // that servers offer, by name
+	Policy    *Policy   // SPF; nil: there is none that can be read
 	Facts     []Table   // what was observed, for looking up
 	Repeat    []Repeat  // the same by hand
 	Next      []Next    // worth typing now

@@ -231,6 +231,9 @@ func scopeFields(s audit.Scope) []Field {
 	if len(sending.Lines) > 0 {
 		out = append(out, Field{"Named as sending", sending})
 	}
+	if len(s.SendingHELOs) > 0 {
+		out = append(out, Field{"Named as their EHLO", namesCell(s.SendingHELOs)})
+	}
 	for _, p := range s.AllowNets {
 		opened = append(opened, p.String())
 	}
@@ -241,6 +244,14 @@ func scopeFields(s audit.Scope) []Field {
 		out = append(out, Field{"Special-purpose networks opened", theirs(opened...)})
 	}
 	return out
+}
+
+func namesCell(names []audit.DNSName) Cell {
+	c := theirs()
+	for _, n := range names {
+		c.Lines = append(c.Lines, n.String())
+	}
+	return c
 }
 
 // result is the report in a few words.

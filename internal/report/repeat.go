@@ -24,6 +24,9 @@ func repeats(run *audit.Run) []Repeat {
 		hosts = again(again(hosts, n.A), n.AAAA)
 	}
 	senders = again(senders, f.SPF.Records)
+	for _, b := range f.SPF.Below {
+		senders = again(senders, b.Records)
+	}
 	for _, d := range f.DKIM {
 		senders = again(senders, d.Records)
 	}

@@ -201,6 +201,17 @@ func spfBranchNotes(b *audit.SPFBranch) []string {
 	if b.Loop || b.Repeat {
 		return out
 	}
+	trouble := spfBranchTrouble(b)
+	out = append(out, trouble[:len(trouble)-len(b.Faults)]...)
+	for _, r := range b.Records {
+		out = append(out, `"`+r.String()+`"`)
+	}
+	return append(out, trouble[len(trouble)-len(b.Faults):]...)
+}
+
+// spfBranchTrouble is why a record has no terms, its faults last.
+func spfBranchTrouble(b *audit.SPFBranch) []string {
+	var out []string
 	switch {
 	case b.State == audit.Unknown, b.State == audit.NotTried:
 		out = append(out, "not known: "+b.Answer.Text)
@@ -210,9 +221,6 @@ func spfBranchNotes(b *audit.SPFBranch) []string {
 		out = append(out, "has no SPF record")
 	case len(b.Records) > 1:
 		out = append(out, fmt.Sprintf("has %d SPF records: permerror", len(b.Records)))
-	}
-	for _, r := range b.Records {
-		out = append(out, `"`+r.String()+`"`)
 	}
 	for _, f := range b.Faults {
 		out = append(out, f.String()+": permerror")

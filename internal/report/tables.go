@@ -32,7 +32,7 @@ func tables(run *audit.Run) []Table {
 		out = append(out, srv)
 	}
 	out = append(out, nameTables(f)...)
-	out = append(out, senderTables(domain, f)...)
+	out = append(out, senderTables(domain, run)...)
 	if len(f.RDNS) > 0 {
 		out = append(out, reverseTable(f.RDNS))
 	}
@@ -146,13 +146,7 @@ func reverseTable(list []audit.Reverse) Table {
 		if r.Role == audit.RoleSender {
 			addr = ours(r.Addr.String() + " (named as sending)")
 		}
-		ptr := cell(r.PTR, "none", func(names []audit.DNSName) Cell {
-			c := theirs()
-			for _, n := range names {
-				c.Lines = append(c.Lines, n.String())
-			}
-			return c
-		})
+		ptr := cell(r.PTR, "none", namesCell)
 		rows := forwardRows(r)
 		if len(rows) == 0 {
 			rows = [][]Cell{{ptr, {Kind: CellNone}}}

@@ -54,6 +54,7 @@ func Text(w io.Writer, m Model, o TextOptions) error {
 		}
 	}
 	p.unknown(m, o.Verbose)
+	p.policy(m.Policy, o.Verbose)
 	p.good(m, o.Verbose)
 	if o.Verbose {
 		p.services(m.Services)

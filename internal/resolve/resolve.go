@@ -73,12 +73,12 @@ type Config struct {
 
 // Default limits. Three seconds outlast every recursive resolution that mail
 // would wait for (glibc waits five, Windows one); three tries survive two lost
-// packets. 600 questions are several times what an audit of one domain needs
+// packets. 1000 questions are several times what an audit of one domain needs
 // and stop one that is led astray. 64 in flight are our own manners.
 const (
 	DefaultTimeout    = 3 * time.Second
 	DefaultTries      = 3
-	DefaultMaxQueries = 600
+	DefaultMaxQueries = 1000
 	DefaultInFlight   = 64
 
 	minTries = 2 // one lost packet must not decide anything

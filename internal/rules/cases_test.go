@@ -24,6 +24,7 @@ import (
 // A path leads through the JSON of the facts ("hosts.0.a"; "scope.", "at",
 // "past" and "vantage." lead to the rest of the snapshot). The right side is JSON, or the short form
 // of an observation: "absent CODE", "unknown CODE", "n/a", "seen JSON".
+// A line that begins with "spf " says what the SPF policy leads to (applySPF).
 // "want" lines list every finding of the rule that is not a pass, and any
 // passes one likes; "want pass" alone says that there are only passes.
 type ruleCase struct {
@@ -73,7 +74,12 @@ func apply(t *testing.T, s *audit.Snapshot, lines []string) *audit.Snapshot {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var policy []string
 	for _, line := range lines {
+		if strings.HasPrefix(line, "spf ") {
+			policy = append(policy, line)
+			continue
+		}
 		path, value, ok := strings.Cut(line, " = ")
 		if !ok {
 			t.Fatalf("%q is no PATH = VALUE", line)
@@ -97,6 +103,9 @@ func apply(t *testing.T, s *audit.Snapshot, lines []string) *audit.Snapshot {
 	err = dec.Decode(&out)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(policy) > 0 {
+		applySPF(t, &out, policy)
 	}
 	return &out
 }

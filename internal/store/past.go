@@ -26,6 +26,10 @@ func (db *DB) Past(ctx context.Context, target string, kind audit.Kind, vantage 
 			return err
 		}
 		past.MXHosts, _, err = db.pastHosts(ctx, tx, target, kind, vantage)
+		if err != nil {
+			return err
+		}
+		past.SPFIncludes, err = db.pastIncludes(ctx, tx, target, kind, vantage)
 		return err
 	})
 	if err != nil {
