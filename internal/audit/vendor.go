@@ -25,6 +25,10 @@ type Vendor struct {
 	// Selectors are those DKIM selectors (RFC 6376 section 3.1) that its
 	// customers have as a rule; empty where each has others.
 	Selectors []string
+	// Shared: customers send from the same addresses, as far as it is known, so
+	// that a pass by its record does not tell one from another (RFC 7208 section
+	// 11.4). False says nothing.
+	Shared bool
 }
 
 // Vendors is the table, by name: the vendors behind the most frequent includes
@@ -35,10 +39,10 @@ func Vendors() []Vendor {
 	for line := range strings.Lines(vendorTable) {
 		line = strings.TrimSuffix(line, "\n")
 		fields := strings.Split(line, "\t")
-		if strings.HasPrefix(line, "#") || len(fields) != 3 { // none has another number; a test reads them
+		if strings.HasPrefix(line, "#") || len(fields) != 4 { // none has another number; a test reads them
 			continue
 		}
-		v := Vendor{Name: fields[0], Selectors: strings.Fields(fields[2])}
+		v := Vendor{Name: fields[0], Selectors: strings.Fields(fields[2]), Shared: fields[3] == "shared"}
 		for name := range strings.FieldsSeq(fields[1]) {
 			v.Includes = append(v.Includes, DNSName(name))
 		}

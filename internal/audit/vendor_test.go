@@ -19,6 +19,9 @@ func TestVendors(t *testing.T) {
 	if len(all) != lines || lines < 80 {
 		t.Errorf("%d vendors on %d lines", len(all), lines)
 	}
+	if marks := strings.Count(vendorTable, "\tshared\n"); marks < 40 || marks != len(slices.DeleteFunc(Vendors(), func(v Vendor) bool { return !v.Shared })) {
+		t.Errorf("%d vendors with a shared pool", marks)
+	}
 	owner := map[DNSName]string{}
 	for i, v := range all {
 		if v.Name == "" || strings.TrimSpace(v.Name) != v.Name || len(v.Includes) == 0 {

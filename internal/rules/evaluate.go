@@ -18,13 +18,13 @@ func EvaluateWith(s *audit.Snapshot, catalogue []Rule) []audit.Finding {
 	out := []audit.Finding{}
 	failed := map[audit.RuleID][]string{} // subjects
 	held := suspended(s)
-	said := &refusals{}
+	said, tree := &refusals{}, &spfTree{}
 	for i := range catalogue {
 		rule := &catalogue[i]
 		if !s.Scope.Has(rule.Area()) {
 			continue
 		}
-		findings := judge(s, rule, said)
+		findings := judge(s, rule, said, tree)
 		for j := range findings {
 			f := &findings[j]
 			suspend(rule, f, held)
@@ -41,8 +41,8 @@ func EvaluateWith(s *audit.Snapshot, catalogue []Rule) []audit.Finding {
 
 // judge runs one rule. A panic is a bug of ours and must not cost the user
 // the rest of the audit: it becomes one unknown.
-func judge(s *audit.Snapshot, rule *Rule, said *refusals) (findings []audit.Finding) {
-	r := &Report{rule: rule, refusals: said}
+func judge(s *audit.Snapshot, rule *Rule, said *refusals, tree *spfTree) (findings []audit.Finding) {
+	r := &Report{rule: rule, refusals: said, tree: tree}
 	defer func() {
 		p := recover()
 		if p == nil {

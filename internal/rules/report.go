@@ -15,6 +15,7 @@ type Report struct {
 	findings []audit.Finding
 	worst    map[string]audit.Severity // by subject, see AtWorst
 	refusals *refusals                 // shared by the rules of an evaluation
+	tree     *spfTree                  // shared as well
 }
 
 // Fault is the content of a fail.

@@ -210,7 +210,8 @@ func TestScoreNotAsked(t *testing.T) {
 	}{
 		{[]audit.Area{audit.AreaMX}, "- - -"},
 		{[]audit.Area{audit.AreaHELO}, "- - -"},
-		{[]audit.Area{audit.AreaDMARC}, "- A* -"},
+		{[]audit.Area{audit.AreaDMARC}, "- - -"},
+		{[]audit.Area{audit.AreaSPF, audit.AreaDMARC}, "- A* -"},
 		{dns, "A* A* -"},
 		{audit.Areas(), "A A A"},
 	} {

@@ -13,6 +13,8 @@ import (
 //
 //	spf NAME TXT v=spf1 include:_spf.example.net ~all
 //	spf NAME TXT !CODE
+//	spf NAME REGISTERED yes
+//	spf NAME REGISTERED !CODE
 //	spf TERM NAME A 192.0.2.1 192.0.2.2
 //	spf TERM NAME AAAA !CODE
 //	spf mx NAME MX mx1.example.org mx2.example.org
@@ -20,7 +22,8 @@ import (
 // TXT of the domain itself is its own record, and the first takes the place of
 // that of the good world. CODE is nxdomain or nodata, which are absent, a code of
 // unknown, or "other": there are TXT records, and none is an SPF record. Of a
-// target, what no line names is absent.
+// target, what no line names is absent. REGISTERED is about the domain above a name
+// that does not exist, and comes behind its TXT.
 func applySPF(t *testing.T, s *audit.Snapshot, lines []string) {
 	t.Helper()
 	fresh := true
@@ -28,6 +31,16 @@ func applySPF(t *testing.T, s *audit.Snapshot, lines []string) {
 		words := strings.Fields(line)
 		if len(words) < 4 {
 			t.Fatalf("%q: too short", line)
+		}
+		if words[2] == "REGISTERED" {
+			i := slices.IndexFunc(s.Facts.SPF.Below, func(b audit.SPFBelow) bool { return string(b.Name) == words[1] })
+			code, not := strings.CutPrefix(words[3], "!")
+			o := &s.Facts.SPF.Below[i].Registered
+			*o = audit.See(audit.Nothing{}, audit.Dig("SOA", "registered."+audit.DNSName(words[1])))
+			if not {
+				*o = spfNot[audit.Nothing](audit.Code(code), o.Via)
+			}
+			continue
 		}
 		if words[2] != "TXT" {
 			spfTarget(t, s, words[1], audit.DNSName(words[2]), words[3], words[4:])

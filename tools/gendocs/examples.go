@@ -32,12 +32,12 @@ func first() example {
 func second() example {
 	var asked []audit.Area
 	for _, a := range audit.Areas() {
-		if a != audit.AreaDMARC {
+		if a != audit.AreaSPF && a != audit.AreaDMARC {
 			asked = append(asked, a)
 		}
 	}
 	e := example{Story: fmt.Sprintf("The same domain with most of it repaired, on a bad night: four of the %d servers do not answer, and the run was told "+
-		"to leave DMARC out (`--skip dmarc`). One server offers no STARTTLS.", servers)}
+		"to leave SPF and DMARC out (`--skip spf,dmarc`). One server offers no STARTTLS.", servers)}
 	e.run = run(map[audit.RuleID]verdicts{"tls.starttls-missing": {fails: 1, severity: audit.Medium}}, asked, 4)
 	e.Faults = faults(e.run)
 	return e
