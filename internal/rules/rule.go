@@ -24,7 +24,7 @@ import (
 // Version is the version of the catalogue, stored with every run. It is
 // raised to the program's next version when rules come or go, so that a
 // comparison can tell a new check from a regression.
-const Version = "0.2.0"
+const Version = "0.3.0"
 
 // Ref is the source of a rule: an RFC with its section, or a receiver's
 // published requirement.
@@ -86,7 +86,7 @@ func of(area audit.Area) []Rule {
 	case audit.AreaRDNS:
 		return rdnsRules()
 	case audit.AreaHELO:
-		return heloRules()
+		return append(heloRules(), helloSPFRules()...)
 	case audit.AreaDNSBL:
 		return dnsblRules()
 	case audit.AreaSMTP:
