@@ -86,7 +86,7 @@ func of(area audit.Area) []Rule {
 	case audit.AreaRDNS:
 		return rdnsRules()
 	case audit.AreaHELO:
-		return heloRules()
+		return append(heloRules(), helloSPFRules()...)
 	case audit.AreaDNSBL:
 		return dnsblRules()
 	case audit.AreaSMTP:

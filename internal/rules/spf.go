@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -10,10 +9,12 @@ import (
 )
 
 // spfRules judge who may send as the domain, as published in SPF (RFC 7208).
-// They read the domain's own record only, not those that it includes.
+// Those in this file and in spfrecord.go are about the domain's own record; where
+// a redirect hands the domain over to another record, that one decides.
 func spfRules() []Rule {
 	moot := []audit.RuleID{"spf.missing", "spf.several"}
-	return []Rule{{
+	sound := spfSoundFirst()
+	return slices.Concat([]Rule{{
 		ID: "spf.missing", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High, Range: []audit.Severity{audit.Medium},
 		Title: "The domain publishes SPF",
 		Refs:  []Ref{{"RFC 7208", "3"}, {"Google email sender guidelines", "https://support.google.com/a/answer/81126"}},
@@ -32,14 +33,14 @@ func spfRules() []Rule {
 			"so no mail of the domain passes SPF.",
 		Fix:   "Merge the records into one: \"v=spf1\" once, then the terms of all of them, then a single ~all or -all.",
 		Judge: judgeSPFSeveral,
-	}, {
+	}}, spfStringRules(), []Rule{{
 		ID: "spf.syntax", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.High,
 		Title: "The SPF record is well-formed",
 		Refs:  []Ref{{"RFC 7208", "4.6"}, {"RFC 7208", "5"}, {"RFC 7208", "12"}},
 		Why: "One term that cannot be read makes the whole record an error (permerror), wherever it stands: " +
 			"no mail of the domain passes SPF, that of the servers named correctly included.",
 		Fix:   "Correct the term that the finding names, or take it away. Networks are written ip4:192.0.2.0/24 and ip6:2001:db8::/32.",
-		After: moot,
+		After: append([]audit.RuleID{"spf.strings-glued"}, moot...),
 		Judge: judgeSPFSyntax,
 	}, {
 		ID: "spf.plus-all", Axis: audit.Protection, Since: "0.1.0", Severity: audit.Critical,
@@ -48,16 +49,16 @@ func spfRules() []Rule {
 		Why: "With +all, or with ranges that hold every address, anyone's mail as this domain passes SPF, and through SPF also DMARC. " +
 			"It is worse than no record, and spam filters take it for a sign of a spammer's domain.",
 		Fix:   "Name the servers that send and end the record in ~all, or in -all for a domain that sends nothing.",
-		After: moot,
+		After: sound,
 		Judge: judgeSPFOpen,
-	}, {
+	}}, spfNeverRules(), []Rule{{
 		ID: "spf.no-verdict", Axis: audit.Protection, Since: "0.1.0", Severity: audit.Medium,
 		Title: "The SPF record says what to think of everyone else: ~all, -all or redirect",
 		Refs:  []Ref{{"RFC 7208", "4.7"}, {"RFC 7208", "8.2"}},
 		Why: "A record that ends in ?all, or in nothing, says \"neutral\" of all servers that it does not name. " +
 			"Receivers must treat that as if there were no record: it tells nobody that a forgery is one.",
 		Fix:   "When the record names everything that sends, end it in ~all.",
-		After: append([]audit.RuleID{"spf.plus-all"}, moot...),
+		After: append([]audit.RuleID{"spf.plus-all", "spf.never-sends"}, sound...),
 		Judge: judgeSPFVerdict,
 	}, {
 		ID: "spf.ptr-used", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Low,
@@ -66,7 +67,7 @@ func spfRules() []Rule {
 		Why: "The ptr mechanism costs every receiver many lookups in the sender's reverse zone. It is slow, fails whenever " +
 			"that zone does, and the standard says that it should not be published; some receivers skip it.",
 		Fix:   "Name the servers that it is meant for by ip4, ip6, a or include, and take ptr away.",
-		After: moot,
+		After: sound,
 		Judge: judgeSPFPtr,
 	}, {
 		ID: "spf.dead-terms", Axis: audit.Delivery, Since: "0.1.0", Severity: audit.Low,
@@ -76,9 +77,16 @@ func spfRules() []Rule {
 			"A mechanism written with \"=\" in place of \":\" is taken for an unknown modifier and ignored. " +
 			"When such a term was to allow a server, the mail of that server fails SPF.",
 		Fix:   "Move the terms that are meant to count in front of all and write them with a colon; delete the others.",
-		After: moot,
+		After: sound,
 		Judge: judgeSPFDead,
-	}}
+	}}, spfFitRules(), spfOwnTermRules(), spfLeftoverRules(), spfSenderRules())
+}
+
+// spfSoundFirst are the rules that must hold for the terms of the record to
+// count: a receiver that finds no record, several, or a term that it cannot read
+// looks at none of them (RFC 7208 sections 4.5 and 4.6).
+func spfSoundFirst() []audit.RuleID {
+	return []audit.RuleID{"spf.missing", "spf.several", "spf.syntax"}
 }
 
 // parked reports whether the domain is known to take no mail: a null MX alone
@@ -111,6 +119,8 @@ func judgeSPFMissing(s *audit.Snapshot, r *Report) {
 	case !ok:
 	case present:
 		r.Pass(domain, "the domain publishes SPF", txtEvidence(o)...)
+	case s.Facts.SPF.Misses.State == audit.Seen:
+		r.NA(domain, "a TXT record is meant as SPF and is none: see spf.near-miss")
 	case parked(s):
 		r.Fail(domain, Fault{
 			Severity: audit.Medium,
@@ -137,7 +147,7 @@ func judgeSPFMissing(s *audit.Snapshot, r *Report) {
 // domain may be an alias there is no record to propose.
 func spfNeverFix(s *audit.Snapshot) audit.Fix {
 	domain := s.Domain.Name().FQDN()
-	if s.Facts.MX.Alias.State != audit.Absent {
+	if !spfOwnName(s) {
 		return audit.Fix{Summary: "say that the domain sends no mail", Steps: []string{
 			"publish TXT \"v=spf1 -all\" at the name that " + domain + " is an alias of, unless that name sends mail itself",
 		}}
@@ -186,6 +196,17 @@ func spfRecord(s *audit.Snapshot, r *Report) (record audit.SPFRecord, ok bool) {
 	return audit.ParseSPF(records[0]), true
 }
 
+// spfSound is spfRecord for rules that judge what the terms say: those of a
+// record with a fault say nothing to anybody (RFC 7208 section 4.6).
+func spfSound(s *audit.Snapshot, r *Report) (record audit.SPFRecord, ok bool) {
+	record, ok = spfRecord(s, r)
+	if ok && len(record.Faults) > 0 {
+		r.NA(s.Domain.String(), "the SPF record holds a term that cannot be read")
+		return record, false
+	}
+	return record, ok
+}
+
 func judgeSPFSyntax(s *audit.Snapshot, r *Report) {
 	record, ok := spfRecord(s, r)
 	if !ok {
@@ -208,114 +229,47 @@ func judgeSPFSyntax(s *audit.Snapshot, r *Report) {
 	r.Fail(domain, Fault{Detail: detail, Evidence: evidence, Fix: fix})
 }
 
-func judgeSPFOpen(s *audit.Snapshot, r *Report) {
-	record, ok := spfRecord(s, r)
-	if !ok {
-		return
-	}
-	domain, evidence := s.Domain.String(), txtEvidence(s.Facts.SPF.Records)
-	how := spfPassesAll(record)
-	if how == "" {
-		r.Pass(domain, "no term of the record itself passes every address", evidence...)
-		return
-	}
-	steps := []string{
-		"list everything that sends mail as " + domain,
-		"name it in the record by ip4, ip6, a, mx or include, in place of the terms that pass everyone, and end the record in ~all",
-	}
-	if parked(s) {
-		steps = []string{"the domain takes no mail: if it sends none either, replace the record by \"v=spf1 -all\""}
-	}
-	r.Fail(domain, Fault{
-		Detail: how + ": anyone can send as " + domain, Evidence: evidence,
-		Fix: audit.Fix{Summary: "name those who send", Steps: steps},
-	})
-}
-
-// spfPassesAll says how the record passes the whole world, or "". What stands
-// behind all does not count.
-func spfPassesAll(record audit.SPFRecord) string {
-	var ranges []netip.Prefix
-	end := record.All()
-	for i, t := range record.Terms {
-		if end >= 0 && i > end || t.Qualifier != '+' {
-			continue
-		}
-		if i == end {
-			return "the term " + t.Quoted() + " passes every address"
-		}
-		if t.Network.IsValid() {
-			ranges = append(ranges, t.Network)
-		}
-	}
-	// All unicast addresses: the classes A to C of IPv4, and all of IPv6 that
-	// is assigned to anyone (RFC 4291 section 2.4; 2000::/3 is the only block in
-	// use). A range of /0 holds them, and so may several together.
-	switch {
-	case covered("0.0.0.0/1", ranges) && covered("128.0.0.0/2", ranges) && covered("192.0.0.0/3", ranges):
-		return "the ip4 terms pass every IPv4 address"
-	case covered("2000::/3", ranges):
-		return "the ip6 terms pass every IPv6 address"
-	}
-	return ""
-}
-
-// covered reports whether the ranges together hold all of a prefix.
-func covered(prefix string, ranges []netip.Prefix) bool {
-	return coveredBy(netip.MustParsePrefix(prefix), ranges)
-}
-
-// coveredBy halves the prefix where a range lies inside it, so it goes no
-// deeper than the narrowest range.
-func coveredBy(p netip.Prefix, ranges []netip.Prefix) bool {
-	inside := false
-	for _, q := range ranges {
-		if q.Bits() <= p.Bits() && q.Contains(p.Addr()) {
-			return true
-		}
-		inside = inside || p.Overlaps(q)
-	}
-	if !inside {
-		return false
-	}
-	upper := p.Addr().AsSlice()
-	upper[p.Bits()/8] |= 0x80 >> (p.Bits() % 8)
-	a, _ := netip.AddrFromSlice(upper)
-	return coveredBy(netip.PrefixFrom(p.Addr(), p.Bits()+1), ranges) && coveredBy(netip.PrefixFrom(a, p.Bits()+1), ranges)
-}
-
 func judgeSPFVerdict(s *audit.Snapshot, r *Report) {
-	record, ok := spfRecord(s, r)
+	record, ok := spfSound(s, r)
 	if !ok {
 		return
 	}
-	domain, evidence := s.Domain.String(), txtEvidence(s.Facts.SPF.Records)
-	end, detail := record.All(), ""
-	redirects := slices.ContainsFunc(record.Terms, func(t audit.SPFTerm) bool { return t.Is("redirect") })
-	switch {
-	case end >= 0 && record.Terms[end].Qualifier == '+':
-		r.NA(domain, "the record passes everyone: see spf.plus-all")
+	end, ok := spfLast(s, r, record)
+	if !ok {
 		return
-	case end >= 0 && record.Terms[end].Qualifier == '?':
-		detail = "the SPF record ends in ?all, which says nothing of other senders"
-	case end < 0 && !redirects:
-		detail = "the SPF record has neither all nor redirect, so it says nothing of other senders"
+	}
+	domain, who := s.Domain.String(), "the SPF record"
+	if end.at != s.Domain.Name() {
+		who = "the SPF record of " + end.at.String() + ", in which the redirect ends,"
+	}
+	detail := ""
+	switch end.qualifier() {
+	case '+':
+		r.NA(domain, who+" passes everyone")
+		return
+	case '?':
+		detail = who + " ends in ?all, which says nothing of other senders"
+	case 0:
+		detail = who + " has neither all nor redirect, so it says nothing of other senders"
 	default:
-		r.Pass(domain, "the record says what to think of other senders", evidence...)
+		r.Pass(domain, who+" says what to think of other senders", end.evidence...)
 		return
 	}
 	steps := []string{
 		"check that the record names everything that sends mail as " + domain,
 		"then end it in ~all",
 	}
-	if parked(s) {
+	switch {
+	case end.at != s.Domain.Name():
+		steps = []string{"ask who runs " + end.at.String() + " to end its record in ~all", "else name your senders in a record of your own that ends in ~all, without the redirect"}
+	case parked(s):
 		steps = []string{"the domain takes no mail: if it sends none either, replace the record by \"v=spf1 -all\""}
 	}
-	r.Fail(domain, Fault{Detail: detail, Evidence: evidence, Fix: audit.Fix{Summary: "end the record in ~all", Steps: steps}})
+	r.Fail(domain, Fault{Detail: detail, Evidence: end.evidence, Fix: audit.Fix{Summary: "end the record in ~all", Steps: steps}})
 }
 
 func judgeSPFPtr(s *audit.Snapshot, r *Report) {
-	record, ok := spfRecord(s, r)
+	record, ok := spfSound(s, r)
 	if !ok {
 		return
 	}
@@ -336,7 +290,7 @@ func judgeSPFPtr(s *audit.Snapshot, r *Report) {
 }
 
 func judgeSPFDead(s *audit.Snapshot, r *Report) {
-	record, ok := spfRecord(s, r)
+	record, ok := spfSound(s, r)
 	if !ok {
 		return
 	}
