@@ -232,9 +232,9 @@ func change(key Key, before, after Finding, prior Prior, now Facts, cat Catalogu
 		Before: before.Status, Known: v.Status, Now: after.Status,
 		Fresh:   listed && newerVersion(since, prior.Base.Tool.Catalogue),
 		Retired: !listed,
-		Blind:   !now.Enumerated(key.Subject),
+		Blind:   !now.enumerates(key),
 	}
-	if t.Before == "" && t.Known != "" && !prior.Base.Snapshot.Facts.Enumerated(key.Subject) {
+	if t.Before == "" && t.Known != "" && !prior.Base.Snapshot.Facts.enumerates(key) {
 		t.Before = UnknownStatus // the base run could not see whether the subject was there
 	}
 	c := Change{

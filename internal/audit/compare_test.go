@@ -141,6 +141,31 @@ func TestCompareSendingIPs(t *testing.T) {
 	}
 }
 
+// TestCompareSPFNames: a name that the policy led to has not gone where the
+// records that would lead to it are not known.
+func TestCompareSPFNames(t *testing.T) {
+	const rule, name = "spf.include-broken", "gone.example.net"
+	known := See([]Raw{"v=spf1 include:a.example.net -all"}, "")
+	dark := Dark[[]Raw](Reason{ServFail, "SERVFAIL"}, "")
+	for _, c := range []struct {
+		own, below Obs[[]Raw]
+		want       Class
+	}{
+		{known, See([]Raw{"v=spf1 -all"}, ""), Gone},
+		{known, None[[]Raw](NoData, "", ""), Gone},
+		{known, dark, LostSight},
+		{dark, known, LostSight},
+	} {
+		f := facts("mx1.example.org")
+		base := run(1, f, finding(rule, name, Fail))
+		f.SPF = SPF{Records: c.own, Below: []SPFBelow{{Name: "a.example.net", Records: c.below}}}
+		d := Compare(prior(base), run(2, f), catalogue(rule))
+		if got := classes(d); !slices.Equal(got, []string{string(c.want) + " " + rule + " " + name}) {
+			t.Errorf("%s, %s: %v", c.own.State, c.below.State, got)
+		}
+	}
+}
+
 func TestCompareNewAndRetiredRules(t *testing.T) {
 	f := facts("mx1.example.org")
 	base := run(1, f, finding("mx.old", "example.org", Fail))

@@ -338,6 +338,14 @@ func (f Facts) Enumerated(subject string) bool {
 	return true
 }
 
+// enumerates is Enumerated for the subject of a rule: those of SPF may be names
+// that other records lead to.
+func (f Facts) enumerates(key Key) bool {
+	unknown := func(b SPFBelow) bool { return !b.Records.State.settled() }
+	blind := key.Rule.Area() == AreaSPF && (!f.SPF.Records.State.settled() || slices.ContainsFunc(f.SPF.Below, unknown))
+	return !blind && f.Enumerated(key.Subject)
+}
+
 // ReverseName is the name of the PTR record of an address (RFC 1035 section
 // 3.5, RFC 3596 section 2.5).
 func ReverseName(addr netip.Addr) DNSName {

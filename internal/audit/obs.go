@@ -12,6 +12,9 @@ const (
 	Unknown  State = "unknown" // we could not tell; Why says why
 )
 
+// settled reports whether the question has its answer.
+func (s State) settled() bool { return s == Seen || s == Absent }
+
 // Code is a machine-readable reason. Codes are part of the JSON contract:
 // they are added, never renamed.
 type Code string

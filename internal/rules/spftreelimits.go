@@ -51,7 +51,7 @@ func (t *spfTree) failLookups(s *audit.Snapshot, r *Report) {
 	if len(costly) > 0 {
 		detail += "; what takes most is " + t.costs(costly)
 	}
-	f := Fault{Detail: detail, Evidence: append(t.evidence(s, costly...), Seen(t.command(), n+" lookups")), Fix: t.lookupsFix(domain, costly)}
+	f := Fault{Detail: detail, Evidence: append(t.evidence(costly...), Seen(t.command(), n+" lookups")), Fix: t.lookupsFix(domain, costly)}
 	if sendersPass(s) {
 		f.Severity = audit.Medium
 		f.Detail += "; the addresses known to send pass before it comes to that"
@@ -135,6 +135,9 @@ func costly(p spfPlace) string {
 // lookupsFix needs to know who sends, so it is steps and no record.
 func (t *spfTree) lookupsFix(domain string, costliest []spfPlace) audit.Fix {
 	fix := audit.Fix{Summary: "need fewer lookups"}
+	if len(costliest) == 0 {
+		fix.Steps = append(fix.Steps, "find out, from some weeks of DMARC aggregate reports and by asking, of which of the terms mail as "+domain+" still comes")
+	}
 	for _, p := range costliest {
 		fix.Steps = append(fix.Steps, fmt.Sprintf(
 			"find out, from some weeks of DMARC aggregate reports and by asking, whether mail as %s still comes by way of %s, which takes %s",
@@ -179,7 +182,7 @@ func judgeSPFNear(s *audit.Snapshot, r *Report) {
 		}
 		fix := t.lookupsFix(domain, costly)
 		fix.Summary = "get some distance to the limit"
-		r.Fail(domain, Fault{Detail: detail, Evidence: append(t.evidence(s, costly...), Seen(t.command(), lookups(p.Lookups))), Fix: fix})
+		r.Fail(domain, Fault{Detail: detail, Evidence: append(t.evidence(costly...), Seen(t.command(), lookups(p.Lookups))), Fix: fix})
 	}
 }
 
@@ -192,7 +195,7 @@ func judgeSPFLoop(s *audit.Snapshot, r *Report) {
 	loops := t.find(func(p spfPlace) bool { return p.term.Branch != nil && p.term.Branch.Loop })
 	if len(loops) == 0 {
 		if t.whole(s, r) {
-			r.Pass(domain, "no record of the policy leads back to itself", t.evidence(s)...)
+			r.Pass(domain, "no record of the policy leads back to itself", t.evidence()...)
 		}
 		return
 	}
@@ -201,14 +204,14 @@ func judgeSPFLoop(s *audit.Snapshot, r *Report) {
 	for _, p := range loops {
 		rounds = append(rounds, round(p))
 		if t.ours(p.in.Domain) {
-			fix.Steps = append(fix.Steps, "take "+p.String()+" out: who passes by the record of "+p.term.Target.String()+
-				" passes by it already, where evaluation comes from; put in what was meant, if it was another name")
+			fix.Steps = append(fix.Steps, "take "+p.full()+" out: evaluation comes from the record of "+p.term.Target.String()+
+				" already, so nobody passes because of it; if another name was meant, put in that one")
 		}
 	}
 	fix.Steps = append(fix.Steps, t.notOurs(loops, "that it leads back to itself")...)
 	r.Fail(domain, Fault{
 		Detail:   "SPF goes round in a circle until its lookups are used up: " + strings.Join(rounds[:min(len(rounds), spfShown)], "; "),
-		Evidence: t.evidence(s, loops...), Fix: fix,
+		Evidence: t.evidence(loops...), Fix: fix,
 	})
 }
 
@@ -254,13 +257,13 @@ func judgeSPFHosts(s *audit.Snapshot, r *Report) {
 		fix.Steps = append(fix.Steps, t.notOurs(many, "that its mx finds more hosts than receivers look at")...)
 		r.Fail(domain, Fault{
 			Detail:   fmt.Sprintf("receivers take more than %d mail servers for an error: %s", audit.SPFMaxNames, strings.Join(words[:min(len(words), spfShown)], "; ")),
-			Evidence: t.evidence(s, many...), Fix: fix,
+			Evidence: t.evidence(many...), Fix: fix,
 		})
 	case !t.whole(s, r):
 	case !Gather(dark).Complete(r, domain):
 	case len(all) == 0:
 		r.NA(domain, "no mx whose name is the same whoever sends is in the policy")
 	default:
-		r.Pass(domain, fmt.Sprintf("each mx of the policy finds %d mail servers at most", audit.SPFMaxNames), t.evidence(s)...)
+		r.Pass(domain, fmt.Sprintf("each mx of the policy finds %d mail servers at most", audit.SPFMaxNames), t.evidence()...)
 	}
 }

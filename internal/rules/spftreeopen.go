@@ -95,7 +95,7 @@ func nearlyOpen(nets []netip.Prefix) bool {
 // spf.plus-all's.
 func (t *spfTree) opens(p spfPlace) string {
 	switch {
-	case p.spec.IsAll() && !t.own(p):
+	case p.spec.IsAll() && !p.own:
 		return p.String() + " passes every address"
 	case p.spec.Is("exists") && p.asks() && p.term.Found != nil && p.term.Found.State == audit.Seen:
 		return p.String() + " finds an address whoever sends, and passes everyone"
@@ -147,15 +147,18 @@ func judgeSPFOpenBelow(s *audit.Snapshot, r *Report) {
 				fix.Steps = append(fix.Steps, "find out whom "+p.String()+" is meant for, and name those in its place by ip4, ip6, a, mx or include")
 			}
 		}
-		fix.Steps = append(fix.Steps, t.notOurs(open, "that it passes everyone")...)
-		fix.Steps = append(fix.Steps, "until it is mended, name the servers that send for you by ip4 and ip6 in place of the term that leads there, as far as you know them")
+		foreign := t.notOurs(open, "that it passes everyone")
+		if len(foreign) > 0 {
+			foreign = append(foreign, "until it is mended, name the servers that send for you by ip4 and ip6 in place of the term that leads there, as far as you know them")
+		}
+		fix.Steps = append(fix.Steps, foreign...)
 		r.Fail(domain, Fault{
 			Detail:   strings.Join(how[:min(len(how), spfShown)], "; ") + ": anyone can send as " + domain,
-			Evidence: append(t.evidence(s, open...), t.foundEvidence(open)...), Fix: fix,
+			Evidence: append(t.evidence(open...), t.foundEvidence(open[:min(len(open), 2*spfShown)])...), Fix: fix,
 		})
 	case !t.whole(s, r):
 	case t.opennessKnown(domain, r, nearlyOpen(nets)):
-		r.Pass(domain, "no record of the policy passes everyone", t.evidence(s)...)
+		r.Pass(domain, "no record of the policy passes everyone", t.evidence()...)
 	}
 }
 
@@ -197,7 +200,7 @@ func judgeSPFExists(s *audit.Snapshot, r *Report) {
 	all := t.find(func(p spfPlace) bool { return p.spec.Is("exists") && p.spec.Domain.Uses("slh") })
 	if len(all) == 0 {
 		if t.whole(s, r) {
-			r.Pass(domain, "no exists asks for a name that the sender chooses", t.evidence(s)...)
+			r.Pass(domain, "no exists asks for a name that the sender chooses", t.evidence()...)
 		}
 		return
 	}
@@ -205,17 +208,21 @@ func judgeSPFExists(s *audit.Snapshot, r *Report) {
 	// sends from elsewhere does not get there by choosing words.
 	free := slices.DeleteFunc(slices.Clone(all), func(p spfPlace) bool { return !p.passes || p.spec.Domain.Uses("ip") })
 	f := Fault{
-		Severity: audit.Low, Evidence: t.evidence(s, all...),
+		Severity: audit.Low, Evidence: t.evidence(all...),
 		Detail: "answers about SPF hang on what the sender says of himself, so that they cannot be kept: " + some(all, spfShown),
 	}
-	mine := slices.DeleteFunc(slices.Clone(all), func(p spfPlace) bool { return !t.ours(p.in.Domain) })
+	mine := t.mine(all)
 	if len(free) > 0 {
 		f.Severity = audit.Medium
 		f.Detail = "whoever gives the right local part or EHLO name passes, wherever he sends from: " + some(free, spfShown)
 	}
-	f.Fix.Summary = "ask for names with the address of the client in them"
+	f.Fix.Summary = "ask for no name that the sender chooses"
 	for _, p := range mine[:min(len(mine), spfShown)] {
-		f.Fix.Steps = append(f.Fix.Steps, "publish the names that "+p.String()+" asks for with the address in them too (exists:%{ir}.... ), or name the hosts by ip4 and ip6")
+		step := "find out whom " + p.String() + " is meant for, and name their hosts by ip4, ip6, a or include"
+		if slices.ContainsFunc(free, func(q spfPlace) bool { return q.in == p.in && q.term.At == p.term.At }) {
+			step += ", or put the address of the client (%{ir}) into the names that it asks for"
+		}
+		f.Fix.Steps = append(f.Fix.Steps, step)
 	}
 	f.Fix.Steps = append(f.Fix.Steps, t.notOurs(all, "that its exists asks for what the sender says")...)
 	r.Fail(domain, f)
@@ -227,10 +234,10 @@ func judgeSPFPtrBelow(s *audit.Snapshot, r *Report) {
 		return
 	}
 	domain := s.Domain.String()
-	all := t.find(func(p spfPlace) bool { return p.spec.Is("ptr") && !t.own(p) })
+	all := t.find(func(p spfPlace) bool { return p.spec.Is("ptr") && !p.own })
 	if len(all) == 0 {
 		if t.whole(s, r) {
-			r.Pass(domain, "no record that the policy leads to uses ptr", t.evidence(s)...)
+			r.Pass(domain, "no record that the policy leads to uses ptr", t.evidence()...)
 		}
 		return
 	}
@@ -241,7 +248,7 @@ func judgeSPFPtrBelow(s *audit.Snapshot, r *Report) {
 		}
 	}
 	fix.Steps = append(fix.Steps, t.notOurs(all, "that the standard advises against ptr")...)
-	r.Fail(domain, Fault{Detail: "records that the policy leads to use ptr: " + some(all, spfShown), Evidence: t.evidence(s, all...), Fix: fix})
+	r.Fail(domain, Fault{Detail: "records that the policy leads to use ptr: " + some(all, spfShown), Evidence: t.evidence(all...), Fix: fix})
 }
 
 // From here on a network is wider than a sender's need: a /16 is what large
@@ -271,17 +278,17 @@ func judgeSPFHuge(s *audit.Snapshot, r *Report) {
 	}
 	domain := s.Domain.String()
 	all := t.find(func(p spfPlace) bool { return p.passes && wide(p.spec) })
-	mine := slices.DeleteFunc(slices.Clone(all), func(p spfPlace) bool { return !t.own(p) })
+	mine := slices.DeleteFunc(slices.Clone(all), func(p spfPlace) bool { return !p.own })
 	switch {
 	case len(mine) > 0:
 		fix := audit.Fix{Summary: "name the addresses that send"}
 		for _, p := range mine[:min(len(mine), spfShown)] {
 			fix.Steps = append(fix.Steps, "find out which addresses within "+p.spec.Quoted()+" send mail as "+domain+", from DMARC aggregate reports and by asking, and name those in its place")
 		}
-		r.Fail(domain, Fault{Detail: "the SPF record passes networks that are wider than a sender needs: " + some(mine, spfShown), Evidence: t.evidence(s), Fix: fix})
+		r.Fail(domain, Fault{Detail: "the SPF record passes networks that are wider than a sender needs: " + some(mine, spfShown), Evidence: t.evidence(), Fix: fix})
 	case len(all) > 0:
 		r.Fail(domain, Fault{
-			Severity: audit.Info, Evidence: t.evidence(s, all...),
+			Severity: audit.Info, Evidence: t.evidence(all...),
 			Detail: fmt.Sprintf("records that the policy leads to pass networks wider than a /%d, or a /%d of IPv6: ", spfWide4, spfWide6) + some(all, spfShown),
 			Fix: audit.Fix{Summary: "sign with DKIM as well", Steps: []string{
 				"nothing is to be changed in the record for this: whoever runs those networks says what is in them; a DKIM signature tells your mail from that of everyone else there",
@@ -291,7 +298,7 @@ func judgeSPFHuge(s *audit.Snapshot, r *Report) {
 		r.AtWorst(domain, audit.Info) // the record of the domain itself is known, and has none
 		t.whole(s, r)
 	default:
-		r.Pass(domain, "no network of the policy is wider than a sender needs", t.evidence(s)...)
+		r.Pass(domain, "no network of the policy is wider than a sender needs", t.evidence()...)
 	}
 }
 
@@ -317,13 +324,13 @@ func judgeSPFShared(s *audit.Snapshot, r *Report) {
 	})
 	if len(shared) == 0 {
 		if t.whole(s, r) {
-			r.Pass(domain, "the policy leads to no provider of whom it is known that all customers send from the same addresses", t.evidence(s)...)
+			r.Pass(domain, "the policy leads to no provider of whom it is known that all customers send from the same addresses", t.evidence()...)
 		}
 		return
 	}
 	r.Fail(domain, Fault{
 		Detail:   "customers of these send from the same addresses, and pass SPF as far as the provider lets them use your name: " + strings.Join(names, ", "),
-		Evidence: t.evidence(s, shared...),
+		Evidence: t.evidence(shared...),
 		Fix: audit.Fix{Summary: "sign with DKIM", Steps: []string{
 			"have each of them sign with DKIM as " + domain + ": only a signature tells your mail from that of other customers",
 			"leave SPF as it is: the include is needed for mail to pass",

@@ -17,14 +17,15 @@ type spfSpare struct {
 	spfPlace
 	why string
 	// twice: the same term, with the same qualifier, stands in front of it.
-	twice bool
+	// lent: what says the same is a record of others.
+	twice, lent bool
 }
 
 func (x spfSpare) String() string { return x.spec.Quoted() + ", which " + x.why }
 
 // mechanisms are those of the domain's own record that evaluation comes to.
 func (t *spfTree) mechanisms() []spfPlace {
-	return t.find(func(p spfPlace) bool { return t.own(p) && !p.spec.Modifier })
+	return t.find(func(p spfPlace) bool { return p.own && !p.spec.Modifier })
 }
 
 // oneQualifier reports whether all mechanisms but a last all have the same
@@ -58,20 +59,25 @@ const letters = "abcdefghijklmnopqrstuvwxyz"
 func (t *spfTree) spares() []spfSpare {
 	own := t.mechanisms()
 	free := oneQualifier(own)
+	first := map[string]spfPlace{}
 	var out []spfSpare
-	for i, p := range own {
-		same := slices.IndexFunc(own[:i], func(q spfPlace) bool { return meaning(q.spec) == meaning(p.spec) })
+	for _, p := range own {
+		m := meaning(p.spec)
+		same, twice := first[m]
+		if !twice {
+			first[m] = p
+		}
 		switch {
 		case p.spec.IsAll():
-		case same >= 0:
-			out = append(out, spfSpare{p, "says the same as " + own[same].spec.Quoted() + " in front of it", true})
+		case twice:
+			out = append(out, spfSpare{p, "says the same as " + same.spec.Quoted() + " in front of it", true, false})
 		case free && p.passes && p.term.Branch != nil:
 			if by, ok := t.alsoBy(p); ok {
-				out = append(out, spfSpare{p, "is included by " + recordOf(by) + " as well", false})
+				out = append(out, spfSpare{p, "is included by " + recordOf(by) + " as well", false, !t.ours(by.Domain)})
 			}
 		case free && p.passes && p.spec.Network.IsValid():
 			if by, ok := t.holder(p); ok {
-				out = append(out, spfSpare{p, "lies in " + by.String(), false})
+				out = append(out, spfSpare{p, "lies in " + by.String(), false, !t.ours(by.in.Domain)})
 			}
 		}
 	}
@@ -82,11 +88,17 @@ func (t *spfTree) spares() []spfSpare {
 // twice.
 func (t *spfTree) alsoBy(p spfPlace) (*audit.SPFBranch, bool) {
 	for _, q := range t.places {
-		if q.passes && !t.own(q) && q.spec.Is("include") && q.term.Target == p.term.Target && !slices.Contains(q.path, p.term.Target) {
+		if q.passes && !q.own && q.spec.Is("include") && q.term.Target == p.term.Target && !slices.Contains(q.path, p.term.Target) && t.plain(q) {
 			return q.in, true
 		}
 	}
 	return nil, false
+}
+
+// plain reports whether the records that lead to a term take nothing out again:
+// then whoever the term matches passes.
+func (t *spfTree) plain(p spfPlace) bool {
+	return !slices.ContainsFunc(p.path, func(name audit.DNSName) bool { return t.rough[name] })
 }
 
 // holder finds a wider network, in a term that names it, or an equal one in
@@ -94,10 +106,9 @@ func (t *spfTree) alsoBy(p spfPlace) (*audit.SPFBranch, bool) {
 func (t *spfTree) holder(p spfPlace) (spfPlace, bool) {
 	for _, q := range t.places {
 		n, mine := q.spec.Network, p.spec.Network
-		if !q.passes || !n.IsValid() || n == mine && t.own(q) || n.Bits() > mine.Bits() || !n.Contains(mine.Addr()) {
-			continue
+		if q.passes && n.IsValid() && (n != mine || !q.own) && n.Bits() <= mine.Bits() && n.Contains(mine.Addr()) && (q.own || t.plain(q)) {
+			return q, true
 		}
-		return q, true
 	}
 	return spfPlace{}, false
 }
@@ -111,15 +122,15 @@ func judgeSPFRedundant(s *audit.Snapshot, r *Report) {
 	spares := t.spares()
 	if len(spares) == 0 {
 		if t.whole(s, r) {
-			r.Pass(domain, "no term of the SPF record says what another one says", t.evidence(s)...)
+			r.Pass(domain, "no term of the SPF record says what another one says", t.evidence()...)
 		}
 		return
 	}
 	fix := audit.Fix{Summary: "take out what is said twice"}
 	for _, x := range spares {
 		step := "take out " + x.String()
-		if !x.twice {
-			step += ", if you want to rely on that: when it changes, only the term of your own is left"
+		if x.lent {
+			step += ", if you want to rely on their record: they change it and tell nobody"
 		}
 		if len(fix.Steps) < 2*spfShown {
 			fix.Steps = append(fix.Steps, step)
@@ -129,7 +140,7 @@ func judgeSPFRedundant(s *audit.Snapshot, r *Report) {
 		fix.Records, fix.Steps = records, nil
 	}
 	r.Fail(domain, Fault{
-		Detail: "terms of the SPF record say what others say: " + some(spares, 2*spfShown), Evidence: t.evidence(s), Fix: fix,
+		Detail: "terms of the SPF record say what others say: " + some(spares, 2*spfShown), Evidence: t.evidence(), Fix: fix,
 	})
 }
 
@@ -140,7 +151,7 @@ func judgeSPFRedundant(s *audit.Snapshot, r *Report) {
 func (t *spfTree) withoutTwins(s *audit.Snapshot, spares []spfSpare) []audit.FixRecord {
 	others := slices.ContainsFunc(spares, func(x spfSpare) bool { return !x.twice })
 	f := s.Facts.SPF
-	if others || f.Alias.State != audit.Absent || f.Strings.State != audit.Absent {
+	if others || len(t.doubts) > 0 || f.Alias.State != audit.Absent || f.Strings.State != audit.Absent {
 		return nil
 	}
 	old := t.policy.Tree.Records[0]
@@ -196,24 +207,23 @@ func judgeSPFCovered(s *audit.Snapshot, r *Report) {
 	case len(hosts) == 0:
 		r.NA(domain, "the SPF record has no a or mx whose name is the same whoever sends")
 	case len(nets) == 0 || !oneQualifier(own):
-		r.Pass(domain, "no a or mx of the SPF record stands for what ip4 and ip6 name already", t.evidence(s)...)
+		r.Pass(domain, "no a or mx of the SPF record stands for what ip4 and ip6 name already", t.evidence()...)
 	case len(spare) > 0:
 		r.Fail(domain, t.coveredFault(s, spare))
 	case dark != nil:
 		open(r, domain, dark.State, dark.Why, dark.Via)
 	default:
-		r.Pass(domain, "each a and mx of the SPF record stands for addresses that ip4 and ip6 do not name", append(t.evidence(s), t.foundEvidence(hosts)...)...)
+		r.Pass(domain, "each a and mx of the SPF record stands for addresses that ip4 and ip6 do not name", append(t.evidence(), t.foundEvidence(hosts[:min(len(hosts), 2*spfShown)])...)...)
 	}
 }
 
 func (t *spfTree) coveredFault(s *audit.Snapshot, spare []spfPlace) Fault {
-	var words []string
-	f := Fault{Evidence: append(t.evidence(s), t.foundEvidence(spare)...)}
-	for _, p := range spare {
-		words = append(words, p.spec.Quoted())
+	first := spare[:min(len(spare), 2*spfShown)]
+	f := Fault{Evidence: append(t.evidence(), t.foundEvidence(first)...)}
+	for _, p := range first {
 		f.Fix.Steps = append(f.Fix.Steps, "if the hosts of "+p.spec.Quoted()+" keep their addresses, take the term out and save a lookup; if they move now and then, keep it and take out the ip4 and ip6 that name them")
 	}
-	f.Detail = "the addresses of these, of both families, are named by ip4 and ip6 of the same record: " + strings.Join(words, " ")
+	f.Detail = "the addresses of these, of both families, are named by ip4 and ip6 of the same record: " + some(spare, 2*spfShown)
 	f.Fix.Summary = "name the hosts once"
 	if t.policy.Lookups > audit.SPFMaxLookups {
 		f.Severity = audit.Low

@@ -2,7 +2,7 @@ package rules
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 
 	"mailaudit/internal/audit"
 )
@@ -157,10 +157,10 @@ func (t *spfTree) failVoids(s *audit.Snapshot, r *Report) {
 	}
 	fix.Steps = append(fix.Steps, t.notOurs(places, "which of its terms find nothing")...)
 	detail := fmt.Sprintf("%d of the DNS lookups of SPF find nothing%s, and receivers stop at the third: %s", p.VoidLookups, whose, some(voids, 2*spfShown))
-	if p.OverVoids != nil && len(voids) > 1 {
+	if p.OverVoids != nil && p.VoidLookups > len(voids) {
 		detail += "; the third is " + t.match(*p.OverVoids)
 	}
-	r.Fail(domain, Fault{Detail: detail, Evidence: append(t.evidence(s, places...), Seen(t.command(), fmt.Sprintf("%d void lookups", p.VoidLookups))), Fix: fix})
+	r.Fail(domain, Fault{Detail: detail, Evidence: append(t.evidence(places...), Seen(t.command(), fmt.Sprintf("%d void lookups", p.VoidLookups))), Fix: fix})
 }
 
 // voidStep is what to do about a term of the domain's own.
@@ -182,7 +182,7 @@ func judgeSPFEmpty(s *audit.Snapshot, r *Report) {
 		return
 	}
 	domain := s.Domain.String()
-	all := t.find(func(p spfPlace) bool { return t.own(p) && p.asks() })
+	all := t.find(func(p spfPlace) bool { return p.own && p.asks() })
 	var empty []spfPlace
 	var dark *audit.Obs[audit.Nothing]
 	for _, p := range all {
@@ -196,22 +196,20 @@ func judgeSPFEmpty(s *audit.Snapshot, r *Report) {
 	}
 	switch {
 	case len(empty) > 0:
-		var words []string
 		fix := audit.Fix{Summary: "correct the names"}
-		for _, p := range empty {
-			words = append(words, p.spec.Quoted())
+		for _, p := range empty[:min(len(empty), 2*spfShown)] {
 			fix.Steps = append(fix.Steps, "correct the name in "+p.spec.Quoted()+", or publish the addresses of the host that it stands for; if there is no such host any more, take the term out: it authorises nobody")
 		}
 		r.Fail(domain, Fault{
-			Detail:   "terms of the SPF record find nothing, and authorise nobody: " + strings.Join(words, " "),
-			Evidence: append(t.evidence(s), t.foundEvidence(empty)...), Fix: fix,
+			Detail:   "terms of the SPF record find nothing, and authorise nobody: " + some(empty, 2*spfShown),
+			Evidence: append(t.evidence(), t.foundEvidence(empty[:min(len(empty), 2*spfShown)])...), Fix: fix,
 		})
 	case dark != nil:
 		open(r, domain, dark.State, dark.Why, dark.Via)
 	case len(all) == 0:
 		r.NA(domain, "the SPF record has no a, mx or exists whose name is the same whoever sends")
 	default:
-		r.Pass(domain, "every a, mx and exists of the SPF record finds something", append(t.evidence(s), t.foundEvidence(all)...)...)
+		r.Pass(domain, "every a, mx and exists of the SPF record finds something", append(t.evidence(), t.foundEvidence(all[:min(len(all), 2*spfShown)])...)...)
 	}
 }
 
@@ -247,16 +245,21 @@ func (t *spfTree) findsNothing(p spfPlace) (nothing bool, dark *audit.Obs[audit.
 func (t *spfTree) foundEvidence(places []spfPlace) []string {
 	var out []string
 	for _, p := range places {
-		f := p.term.Found
-		switch {
-		case f == nil || f.Via == "":
-		case f.State == audit.Seen && len(f.Hosts) > 0:
-			out = append(out, Seen(f.Via, texts(f.Hosts)...))
-		case f.State == audit.Seen:
-			out = append(out, Seen(f.Via, texts(append(f.IP4[:len(f.IP4):len(f.IP4)], f.IP6...))...))
-		default:
-			out = append(out, Seen(f.Via, string(f.Answer.Code)))
-		}
+		f, _ := t.target(p)
+		out = slices.Concat(out, brought(f.Hosts), brought(f.A), brought(f.AAAA))
 	}
 	return out
+}
+
+// brought is a line of evidence, or none where there is no one command that
+// asks.
+func brought[T fmt.Stringer](o audit.Obs[[]T]) []string {
+	values, ok := seen(o)
+	switch {
+	case o.Via == "":
+		return nil
+	case ok:
+		return []string{Seen(o.Via, texts(values)...)}
+	}
+	return []string{Seen(o.Via, string(o.Why.Code))}
 }

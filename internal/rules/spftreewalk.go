@@ -24,6 +24,9 @@ type spfTree struct {
 	// doubts are the records that are not known, those that were asked for in
 	// vain before those that were not asked for.
 	doubts []spfDoubt
+	// rough are the records of others that take out again what they pass: with
+	// -, ~ or ? before a last all.
+	rough map[audit.DNSName]bool
 }
 
 // spfPlace is a term that evaluation comes to when nothing in front of it
@@ -36,6 +39,7 @@ type spfPlace struct {
 	// behind -, ~ or ?, nor below an include that has one of them.
 	passes bool
 	path   []audit.DNSName // the records that lead to it, its own last
+	own    bool            // it stands in the record of the domain itself
 }
 
 // spfDoubt is a record of which nobody can tell what it says.
@@ -70,7 +74,7 @@ func (t *spfTree) grow(s *audit.Snapshot) {
 	if t.ready {
 		return
 	}
-	*t = spfTree{ready: true, root: s.Domain.Name(), facts: &s.Facts.SPF, policy: s.Facts.SPF.Policy(s.Domain)}
+	*t = spfTree{ready: true, root: s.Domain.Name(), facts: &s.Facts.SPF, policy: s.Facts.SPF.Policy(s.Domain), rough: map[audit.DNSName]bool{}}
 	t.walk(t.policy.Tree, true, nil)
 	slices.SortStableFunc(t.doubts, func(a, b spfDoubt) int { return doubtRank(a) - doubtRank(b) })
 }
@@ -99,8 +103,12 @@ func (t *spfTree) walk(b *audit.SPFBranch, passes bool, path []audit.DNSName) {
 			continue
 		}
 		spec := specs[term.At]
-		p := spfPlace{in: b, term: term, spec: spec, passes: passes && (spec.Modifier || spec.Qualifier == '+'), path: path}
+		p := spfPlace{in: b, term: term, spec: spec, path: path, own: b == t.policy.Tree}
+		p.passes = passes && (spec.Modifier || spec.Qualifier == '+')
 		t.places = append(t.places, p)
+		if !p.own && !spec.Modifier && !spec.IsAll() && spec.Qualifier != '+' {
+			t.rough[b.Domain] = true
+		}
 		switch {
 		case term.Branch != nil:
 			t.walk(term.Branch, p.passes, path)
@@ -154,9 +162,6 @@ func (t *spfTree) ours(name audit.DNSName) bool {
 	return name == t.root || strings.HasSuffix(string(name), "."+string(t.root))
 }
 
-// own reports whether the term stands in the record of the domain itself.
-func (t *spfTree) own(p spfPlace) bool { return p.in == t.policy.Tree }
-
 // leads reports whether the term leads to another record.
 func (p spfPlace) leads() bool { return p.spec.Is("include") || p.spec.Is("redirect") }
 
@@ -166,8 +171,17 @@ func (p spfPlace) asks() bool {
 	return !p.term.Varies && (p.spec.Is("a") || p.spec.Is("mx") || p.spec.Is("exists"))
 }
 
-// String says which term of whose record it is.
-func (p spfPlace) String() string { return p.spec.Quoted() + " in " + recordOf(p.in) }
+// String says which term it is, and of whose record if it is not the domain's
+// own.
+func (p spfPlace) String() string {
+	if p.own {
+		return p.spec.Quoted()
+	}
+	return p.full()
+}
+
+// full always says whose record it is.
+func (p spfPlace) full() string { return p.spec.Quoted() + " in " + recordOf(p.in) }
 
 // recordOf is a record in a sentence.
 func recordOf(b *audit.SPFBranch) string { return "the record of " + namedVendor(b.Domain, b.Vendor) }
@@ -180,10 +194,11 @@ func namedVendor(name audit.DNSName, vendor string) string {
 }
 
 // spfShown is how many terms a sentence names, and spfEvidence how much of a
-// stranger's record evidence quotes, in octets.
+// record evidence quotes, in octets. Records can have 64 KB, and thousands of
+// terms with the same fault.
 const (
 	spfShown    = 3
-	spfEvidence = 300
+	spfEvidence = 500
 )
 
 // some names the first few and says how many more there are.
@@ -204,17 +219,21 @@ func branchEvidence(b *audit.SPFBranch) string {
 	}
 	var words []string
 	for _, txt := range b.Records {
-		words = append(words, `"`+txt.Clip(spfEvidence).String()+`"`)
+		word := `"` + txt.Clip(spfEvidence).String() + `"`
+		if len(txt) > spfEvidence {
+			word += fmt.Sprintf(" and %d octets more", len(txt)-spfEvidence)
+		}
+		words = append(words, word)
 	}
 	return Seen(b.Via, words...)
 }
 
 // evidence is the domain's own record, and those that some terms stand in, each
 // once.
-func (t *spfTree) evidence(s *audit.Snapshot, places ...spfPlace) []string {
-	out := txtEvidence(s.Facts.SPF.Records)
+func (t *spfTree) evidence(places ...spfPlace) []string {
+	out := []string{branchEvidence(t.policy.Tree)}
 	for _, p := range places {
-		if line := branchEvidence(p.in); !t.own(p) && !slices.Contains(out, line) {
+		if line := branchEvidence(p.in); !p.own && !slices.Contains(out, line) {
 			out = append(out, line)
 		}
 	}
