@@ -113,9 +113,11 @@ func judgeSPFSoftFail(s *audit.Snapshot, r *Report) {
 		return
 	}
 	evidence, dmarc := end.evidence, "no DMARC policy applies"
+	first := "publish a DMARC record that watches: see dmarc.missing"
 	if present {
 		evidence = append(evidence, p.evidence()...)
 		dmarc = "the DMARC policy does not ask to quarantine or reject"
+		first = "see that the DMARC reports come and are read"
 	}
 	if present && p.enforced() {
 		r.Pass(domain, fmt.Sprintf("%call, and the DMARC policy says what becomes of mail that fails", q), evidence...)
@@ -126,9 +128,10 @@ func judgeSPFSoftFail(s *audit.Snapshot, r *Report) {
 		return
 	}
 	f := Fault{
-		Detail: "the record ends in ~all and " + dmarc + ": mail of strangers is delivered", Evidence: evidence,
+		Detail: "the record ends in ~all and " + dmarc + ": nobody is asked to keep mail of strangers out", Evidence: evidence,
 		Fix: audit.Fix{Summary: "leave ~all, and raise the DMARC policy when the reports allow it", Steps: []string{
-			"read the DMARC reports until every sender that you know passes SPF or DKIM under your domain",
+			first,
+			"wait until every sender that you know passes SPF or DKIM under your domain",
 			"then ask for quarantine, later perhaps for reject; ~all can stay",
 		}},
 	}

@@ -34,7 +34,7 @@ func helloSPFRules() []Rule {
 func sendingHellos(s *audit.Snapshot, r *Report, judge func(h audit.SPFHello)) {
 	switch {
 	case oneServer(s):
-		r.NA(s.Domain.String(), "one server is tested, and no domain that sends")
+		r.NA(s.Facts.Hosts[0].Name.String(), "one server is tested, and no domain that sends")
 		return
 	case len(s.Scope.SendingHELOs) == 0:
 		r.NA(s.Domain.String(), "no name is known that sending servers give in EHLO: name it with --sending-helo")

@@ -78,7 +78,7 @@ func judgeSPFAnswer(s *audit.Snapshot, r *Report) {
 		return
 	}
 	size := fmt.Sprintf("the answer with the TXT records of %s has %d octets", domain, a.Octets)
-	evidence := []string{Seen(o.Via, fmt.Sprintf("%d octets, %d TXT records beside SPF", a.Octets, a.Others))}
+	evidence := []string{Seen(o.Via, fmt.Sprintf("%d octets; TXT records beside SPF: %d", a.Octets, a.Others))}
 	if a.Octets <= plainUDP {
 		r.Pass(domain, size, evidence...)
 		return

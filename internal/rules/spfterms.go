@@ -134,13 +134,13 @@ func judgeSPFHostBits(s *audit.Snapshot, r *Report) {
 		if err != nil || written.Addr() == t.Network.Addr() {
 			return ""
 		}
-		return fmt.Sprintf("%s as one host, or %s as a network", written.Addr(), t.Network)
+		return fmt.Sprintf("%s:%s for the host, %s:%s for the network", t.Name, written.Addr(), t.Name, t.Network)
 	}, func(bad []audit.SPFTerm, remark string) Fault {
 		return Fault{
 			Detail: "the SPF record names a network by an address in the middle of it: " + spfNames(bad),
 			Fix: audit.Fix{Summary: "write what is meant", Steps: []string{
 				"decide for " + bad[0].Quoted() + " whether one host is meant or all of the network",
-				"write it as " + remark,
+				"write " + remark,
 			}},
 		}
 	})
