@@ -24,7 +24,7 @@ func EvaluateWith(s *audit.Snapshot, catalogue []Rule) []audit.Finding {
 		if !s.Scope.Has(rule.Area()) {
 			continue
 		}
-		findings := judge(s, rule, said)
+		findings := judge(s, &Report{rule: rule, refusals: said, held: held})
 		for j := range findings {
 			f := &findings[j]
 			suspend(rule, f, held)
@@ -41,8 +41,8 @@ func EvaluateWith(s *audit.Snapshot, catalogue []Rule) []audit.Finding {
 
 // judge runs one rule. A panic is a bug of ours and must not cost the user
 // the rest of the audit: it becomes one unknown.
-func judge(s *audit.Snapshot, rule *Rule, said *refusals) (findings []audit.Finding) {
-	r := &Report{rule: rule, refusals: said}
+func judge(s *audit.Snapshot, r *Report) (findings []audit.Finding) {
+	rule := r.rule
 	defer func() {
 		p := recover()
 		if p == nil {

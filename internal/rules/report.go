@@ -15,6 +15,7 @@ type Report struct {
 	findings []audit.Finding
 	worst    map[string]audit.Severity // by subject, see AtWorst
 	refusals *refusals                 // shared by the rules of an evaluation
+	held     map[string]audit.Reason   // endpoints of which nothing can be judged from here, see suspended
 }
 
 // Fault is the content of a fail.

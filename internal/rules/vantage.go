@@ -277,6 +277,28 @@ func suspended(s *audit.Snapshot) map[string]audit.Reason {
 	return out
 }
 
+// heard is an endpoint as it counts for its host and its domain: of one that
+// nothing can be judged of from here nothing is known, and neither is it of one
+// that refuses where a firewall on our side would look the same.
+func (r *Report) heard(s *audit.Snapshot, e audit.Endpoint) audit.Endpoint {
+	why, held := r.held[e.Subject()]
+	if !held && e.Connect.State == audit.Absent && !wayOut(s, e) {
+		why, held = refusedByWhom(), true
+	}
+	if held {
+		e.Connect = audit.Dark[audit.Nothing](why, e.Connect.Via)
+		e.StartTLS = audit.Dark[audit.Nothing](why, e.StartTLS.Via)
+		e.TLS = audit.Dark[audit.TLS](why, e.TLS.Via)
+	}
+	return e
+}
+
+// refusedByWhom is why a refusal may say nothing of the server.
+func refusedByWhom() audit.Reason {
+	return audit.Reason{Code: audit.EgressBlock,
+		Text: "the connection was refused, and nothing else was reached from here: a firewall on our side would look the same"}
+}
+
 // suspend turns what a rule says of an endpoint into unknown where nothing can
 // be judged from here. What was seen, if anything, was seen of our own side.
 func suspend(rule *Rule, f *audit.Finding, held map[string]audit.Reason) {
