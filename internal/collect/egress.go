@@ -203,10 +203,11 @@ func (c *Collector) wayOut(ctx context.Context, w way, endpoints []audit.Endpoin
 	case !asked:
 		g.Out = audit.Skipped[audit.Nothing]("no control host is known for this port")
 	default:
-		g.Out = gotOut(seen, up, controlVia(g))
+		g.Out = gotOut(seen, endpoints, up, controlVia(g))
 	}
 	if suspect {
-		g.Alike, g.Masked, g.StartTLS = alike(seen, endpoints, controlVia(g)), masked(seen, controlVia(g)), offersStartTLS(seen, controlVia(g))
+		strangers := apart(seen, endpoints)
+		g.Alike, g.Masked, g.StartTLS = alike(strangers, endpoints, controlVia(g)), masked(strangers, controlVia(g)), offersStartTLS(strangers, controlVia(g))
 	}
 	if !up && first >= 0 && g.Out.State != audit.Seen && ctx.Err() == nil {
 		g.Beside = c.beside(ctx, endpoints[first])
@@ -214,8 +215,8 @@ func (c *Collector) wayOut(ctx context.Context, w way, endpoints []audit.Endpoin
 	return g
 }
 
-// related reports whether a control belongs to what is audited: then it proves
-// nothing about it.
+// related reports whether a control is what is audited: then it proves nothing
+// about it.
 func related(control glance, endpoints []audit.Endpoint) bool {
 	return slices.ContainsFunc(endpoints, func(e audit.Endpoint) bool {
 		return e.Host == control.endpoint.Host || e.Addr == control.endpoint.Addr

@@ -174,6 +174,52 @@ func TestEgress(t *testing.T) {
 	}
 }
 
+// TestControlsOfTheSameOperator: what is audited and a control that belong
+// together are one witness and not two. That the control greets shows the way
+// out all the same.
+func TestControlsOfTheSameOperator(t *testing.T) {
+	type shows = map[string]func(*audit.Endpoint)
+	const mx, kin, c1, c2, c3 = "192.0.2.25:25", "192.0.2.26:25", "203.0.113.1:25", "203.0.113.2:25", "203.0.113.3:25"
+	cover := func(e *audit.Endpoint) {
+		welcomes("mx.example.org")(e)
+		e.Greeting.Value.Lines = []audit.Raw{"********************"}
+	}
+	mute := func(e *audit.Endpoint) { e.Connect = audit.See(audit.Nothing{}, "") }
+	for _, c := range []struct {
+		name     string
+		shows    shows
+		controls []Control
+		want     string // out alike masked starttls
+	}{
+		{"large operators greet with one name everywhere", shows{mx: cover, kin: welcomes("mx.example.net"), c1: welcomes("mx.example.net"), c2: welcomes("c2.example.com")}, threeControls(), "seen absent absent seen"},
+		{"two controls of one operator do", shows{mx: lacksSTARTTLS("mx.example.org"), c1: welcomes("mx.example.com"), c2: welcomes("mx.example.com")},
+			[]Control{{Host: "c1.example.com", Addr: netip.MustParseAddr("203.0.113.1")}, {Host: "c2.example.com"}}, "seen absent absent seen"},
+		{"they lack STARTTLS both", shows{mx: lacksSTARTTLS("mx.example.org"), c1: lacksSTARTTLS("a.example.net"), c2: lacksSTARTTLS("b.example.net")},
+			[]Control{{Host: "c1.example.com", Addr: netip.MustParseAddr("203.0.113.1")}, {Host: "c2.example.com"}}, "seen absent absent unknown"},
+		{"they are silent both", shows{}, []Control{{Host: "c1.example.com", Addr: netip.MustParseAddr("203.0.113.1")}, {Host: "c2.example.com"}}, "unknown - - -"},
+		{"the one who is audited is silent, and his other host", shows{c3: mute}, threeControls()[:2], "unknown - - -"},
+		{"his other host greets", shows{c1: welcomes("c1.example.net")}, threeControls(), "seen - - -"},
+		{"his lack STARTTLS, and one other", shows{mx: lacksSTARTTLS("mx.example.org"), kin: lacksSTARTTLS("a.example.net"), c1: lacksSTARTTLS("b.example.net"), c2: lacksSTARTTLS("c.example.com")},
+			threeControls()[:2], "seen absent absent unknown"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w, z := &theirWorld{shows: c.shows, tried: map[string]int{}, takes: time.Second}, controlZone()
+			z["example.org MX"] = append(z["example.org MX"], "20 mx2.example.net.")
+			z["mx2.example.net A"] = []string{"192.0.2.26"}
+			res, _ := collectFacts(t, t.Context(), z, func(cfg *Config, _ *Plan) {
+				cfg.Controls, cfg.Prober = c.controls, func(string) Prober { return w }
+			})
+			got := ""
+			for _, g := range res.Facts.Egress {
+				got += strings.Join([]string{state(g.Out), state(g.Alike), state(g.Masked), state(g.StartTLS)}, " ")
+			}
+			if got != c.want {
+				t.Errorf("%s: %q, want %q: %+v", c.name, got, c.want, res.Facts.Egress)
+			}
+		})
+	}
+}
+
 func state[T any](o audit.Obs[T]) string {
 	switch {
 	case o.State != audit.NotTried:

@@ -24,6 +24,11 @@ const (
 	bitsIPv6 = 48
 )
 
+// operatorsOf are those of a server that was looked at.
+func operatorsOf(e audit.Endpoint) []operator {
+	return operators(smtp.Target{Host: e.Host, Addr: e.Addr})
+}
+
 // operators are those of a server: its name's, where that is one, then its
 // network's.
 func operators(t smtp.Target) []operator {
