@@ -125,7 +125,7 @@ func (p *Prober) enlarge(ctx context.Context, t Target, first, small look) (look
 	}
 	once := audit.Reason{Code: audit.Once, Text: "seen once and not confirmed: a ClientHello with post-quantum key shares fails, and a smaller one does not"}
 	small.large = audit.Dark[audit.Nothing](once, "")
-	if !pause(ctx, p.cfg.Limits.ConfirmAfter) {
+	if small.said.Code != 0 || !pause(ctx, p.cfg.Limits.ConfirmAfter) { // whoever turns us away is left alone
 		return small, nil
 	}
 	third, s := p.look(ctx, t, 3, acts(t), offerAll)

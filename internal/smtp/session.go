@@ -243,7 +243,9 @@ func (s *session) helo(code int, ehlo, helo string) bool {
 		s.look.helo = audit.Dark[audit.Hello](s.misfit(rp, helo), "")
 	}
 	if s.look.helo.State == audit.Seen || unknownCommand(code) {
-		return s.fail(negative, audit.Declined, "the server refuses "+ehlo+" (5xx)")
+		s.fail(negative, audit.Declined, "the server refuses "+ehlo+" (5xx)")
+		s.look.again = rp.code != codeClosing // who says so is left alone
+		return false
 	}
 	return s.fail(dark, audit.RefusedUs, ehlo+" was refused (5xx), which may be about our name or address")
 }
