@@ -156,13 +156,19 @@ func (s *session) parted() bool {
 	return err != nil
 }
 
-// leave ends the connection: with QUIT when the conversation is in step, at
-// once when it is not. The reply to QUIT decides nothing, so it is waited for
-// in the background (RFC 5321 section 4.1.1.10 has clients wait for it).
+// leave ends the connection, if there is one: with QUIT when the conversation is
+// in step, at once when it is not. The reply to QUIT decides nothing, so it is
+// waited for in the background (RFC 5321 section 4.1.1.10 has clients wait for
+// it). Until then the turn is ours.
 func (s *session) leave() {
+	if s.raw == nil {
+		s.over()
+		return
+	}
 	alive := s.stop()
 	if !alive || !s.fit || s.in.pending() > 0 {
 		s.raw.Close()
+		s.over()
 		return
 	}
 	conn, raw, in := s.conn, s.raw, s.in
@@ -173,11 +179,13 @@ func (s *session) leave() {
 	if err != nil {
 		late.Stop()
 		raw.Close()
+		s.over()
 		return
 	}
 	s.p.goodbyes.Go(func() {
 		_, _ = in.reply()
 		conn.Close()
 		late.Stop()
+		s.over()
 	})
 }
