@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/dial"
 	"mailaudit/internal/dnscheck"
 	"mailaudit/internal/smtp"
 )
@@ -199,7 +200,7 @@ func (c *Collector) wayOut(ctx context.Context, w way, endpoints []audit.Endpoin
 	}
 	switch {
 	case ctx.Err() != nil:
-		g.Out = audit.Dark[audit.Nothing](gaveUp(ctx), "")
+		g.Out = audit.Dark[audit.Nothing](dial.GaveUp(ctx), "")
 	case !asked:
 		g.Out = audit.Skipped[audit.Nothing]("no control host is known for this port")
 	default:
@@ -243,7 +244,7 @@ func (c *Collector) beside(ctx context.Context, e audit.Endpoint) audit.Obs[audi
 		}
 		other, ok := c.doorBeside(ctx, e, port)
 		if !ok {
-			return audit.Dark[audit.Place](gaveUp(ctx), "")
+			return audit.Dark[audit.Place](dial.GaveUp(ctx), "")
 		}
 		tried++
 		connect := other.Connect

@@ -2,11 +2,11 @@ package collect
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/dial"
 	"mailaudit/internal/smtp"
 )
 
@@ -66,7 +66,7 @@ func (e *errands) run(ctx context.Context, name string, look func(ctx context.Co
 func detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	apart, cancel := context.WithTimeout(context.WithoutCancel(ctx), onceLimit)
 	stop := context.AfterFunc(ctx, func() {
-		if !errors.Is(ctx.Err(), context.DeadlineExceeded) && !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		if dial.GaveUp(ctx).Code != audit.Deadline {
 			cancel()
 		}
 	})

@@ -1,15 +1,15 @@
 package collect
 
 import (
-	"container/list"
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/dial"
+	"mailaudit/internal/recent"
 	"mailaudit/internal/smtp"
 )
 
@@ -25,8 +25,7 @@ const (
 // for concurrent use.
 type Shared struct {
 	mu     sync.Mutex // guards what follows, never held while waiting
-	probes map[place]*list.Element
-	order  *list.List // of *probe, the last used in front
+	probes *recent.Cache[place, *probe]
 	turns  map[operator]*turn
 
 	errands errands // what is looked at once for all
@@ -70,8 +69,8 @@ type mains struct {
 // NewShared makes one.
 func NewShared() *Shared {
 	return &Shared{
-		probes: map[place]*list.Element{}, order: list.New(),
-		turns: map[operator]*turn{}, mains: map[netip.AddrPort]*mains{},
+		probes: recent.New[place, *probe](maxProbes),
+		turns:  map[operator]*turn{}, mains: map[netip.AddrPort]*mains{},
 		errands: errands{by: map[string]*errand{}},
 	}
 }
@@ -95,7 +94,7 @@ func (s *Shared) probe(ctx context.Context, prober Prober, t smtp.Target) (audit
 			return p.endpoint, p.sessions, true
 		}
 		if !wait(ctx, p.done) {
-			return smtp.Unobserved(t, gaveUp(ctx)), nil, false
+			return smtp.Unobserved(t, dial.GaveUp(ctx)), nil, false
 		}
 		if p.void {
 			continue
@@ -127,7 +126,7 @@ func (s *Shared) floor(ctx context.Context, prober Prober, t smtp.Target, n int,
 			return p.floor, p.sessions, true
 		}
 		if !wait(ctx, p.done) {
-			return smtp.NoFloor(t, gaveUp(ctx)), nil, false
+			return smtp.NoFloor(t, dial.GaveUp(ctx)), nil, false
 		}
 		if !p.void {
 			return p.floor, renamed(p.sessions, audit.EndpointSubject(t.Host, t.Addr, t.Port)), false
@@ -197,19 +196,12 @@ func (s *Shared) look(ctx context.Context, p *probe, make func()) {
 func (s *Shared) join(at place) (*probe, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.probes[at]
-	if e != nil && !e.Value.(*probe).stale() {
-		s.order.MoveToFront(e)
-		return e.Value.(*probe), false
+	p, known := s.probes.Get(at)
+	if known && !p.stale() {
+		return p, false
 	}
-	if e != nil {
-		s.remove(e)
-	}
-	p := &probe{place: at, done: make(chan struct{})}
-	s.probes[at] = s.order.PushFront(p)
-	if s.order.Len() > maxProbes {
-		s.remove(s.order.Back())
-	}
+	p = &probe{place: at, done: make(chan struct{})}
+	s.probes.Put(at, p)
 	return p, true
 }
 
@@ -226,15 +218,7 @@ func (p *probe) stale() bool {
 func (s *Shared) drop(p *probe) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.probes[p.place]
-	if e != nil && e.Value.(*probe) == p {
-		s.remove(e)
-	}
-}
-
-func (s *Shared) remove(e *list.Element) {
-	s.order.Remove(e)
-	delete(s.probes, e.Value.(*probe).place)
+	s.probes.Drop(p.place, p)
 }
 
 // enter waits for the turn with all of these operators, or for ctx. The
@@ -314,13 +298,4 @@ func renamed(sessions []audit.Session, subject string) []audit.Session {
 		out[i].Endpoint = subject
 	}
 	return out
-}
-
-// gaveUp is the reason for a ctx that has ended: the time was over, or the
-// user stopped it.
-func gaveUp(ctx context.Context) audit.Reason {
-	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) || errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return audit.Reason{Code: audit.Deadline, Text: "the time of this audit ran out"}
-	}
-	return audit.Reason{Code: audit.Interrupted, Text: "the run was interrupted"}
 }

@@ -1,7 +1,6 @@
 package smtp
 
 import (
-	"context"
 	"errors"
 	"io"
 	"os"
@@ -115,10 +114,8 @@ func (s *session) broken(err error, noun string) audit.Reason {
 // reason, whatever the connection says.
 func (s *session) reason(err error) audit.Reason {
 	switch {
-	case s.ctx.Err() != nil && errors.Is(context.Cause(s.ctx), context.DeadlineExceeded):
-		return audit.Reason{Code: audit.Deadline, Text: "the time of this audit ran out"}
 	case s.ctx.Err() != nil:
-		return audit.Reason{Code: audit.Interrupted, Text: "the run was interrupted"}
+		return dial.GaveUp(s.ctx)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return audit.Reason{Code: audit.Timeout, Text: "no answer in time"}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
