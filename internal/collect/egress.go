@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"mailaudit/internal/audit"
 	"mailaudit/internal/dial"
@@ -42,7 +43,7 @@ func wayTo(addr netip.Addr, port uint16) way { return way{audit.FamilyOf(addr), 
 // second looks. Not earlier: servers of one operator wait for each other, and
 // with one that answers there is nothing to ask.
 func (c *Collector) await(ctx context.Context, w way) func(e audit.Endpoint) {
-	over := false
+	over, began := false, time.Now()
 	c.keep(func() { c.waiting[w]++ })
 	return func(e audit.Endpoint) {
 		ask := false
@@ -57,7 +58,7 @@ func (c *Collector) await(ctx context.Context, w way) func(e audit.Endpoint) {
 			ask = c.waiting[w] == 0 && c.doubted[w] && !c.reached[w]
 		})
 		if ask {
-			c.background.Go(func() { c.askControls(ctx, w) })
+			c.background.Go(func() { c.askControls(ctx, w, began) })
 		}
 	}
 }
@@ -75,9 +76,11 @@ func failed(e audit.Endpoint) bool {
 // answers reports whether an endpoint shows that connections to it get out.
 func (c *Collector) answers(e audit.Endpoint) bool { return e.Answers(c.cfg.Proxied) }
 
-// askControls connects to the control hosts of a way, once in a batch. false:
-// there is none, or the time was over first.
-func (c *Collector) askControls(ctx context.Context, w way) ([]glance, bool) {
+// askControls connects to the control hosts of a way, once in a batch: what they
+// showed serves for a quarter of an hour. That they greeted proves nothing,
+// though, of a look that failed later, which began at since, unless some server
+// answered meanwhile. false: there is none, or the time was over first.
+func (c *Collector) askControls(ctx context.Context, w way, since time.Time) ([]glance, bool) {
 	var known []Control
 	for _, control := range c.cfg.Controls {
 		if control.Port == w.port || control.Port == 0 {
@@ -88,7 +91,10 @@ func (c *Collector) askControls(ctx context.Context, w way) ([]glance, bool) {
 		return nil, false
 	}
 	name := "control " + netip.AddrPortFrom(anyOf(w.family), w.port).String()
-	return c.errand(ctx, name, func(ctx context.Context) []glance {
+	good := func(one *errand) bool {
+		return one.recently() && (!one.greeted() || !one.began.Before(since) || c.cfg.Shared.open(w, since))
+	}
+	return c.errand(ctx, name, good, func(ctx context.Context) []glance {
 		return c.cfg.Shared.glances(ctx, c.prober, c.controlTargets(ctx, known, w))
 	})
 }
@@ -102,8 +108,8 @@ func anyOf(f audit.Family) netip.Addr {
 }
 
 // errand runs one, and notes what it cost if it was ours.
-func (c *Collector) errand(ctx context.Context, name string, look func(context.Context) []glance) ([]glance, bool) {
-	out, ours, ok := c.cfg.Shared.errands.run(ctx, name, look)
+func (c *Collector) errand(ctx context.Context, name string, good func(*errand) bool, look func(context.Context) []glance) ([]glance, bool) {
+	out, ours, ok := c.cfg.Shared.errands.run(ctx, name, good, look)
 	if !ours || !ok {
 		return out, ok
 	}
@@ -159,13 +165,14 @@ func (c *Collector) egress(ctx context.Context) {
 			ways[wayTo(e.Addr, e.Port)] = append(ways[wayTo(e.Addr, e.Port)], e)
 		}
 	}
+	began := c.firstLooks()
 	var wg sync.WaitGroup
 	for w, endpoints := range ways {
 		slices.SortFunc(endpoints, func(a, b audit.Endpoint) int {
 			return cmp.Or(cmp.Compare(a.Host, b.Host), a.Addr.Compare(b.Addr))
 		})
 		wg.Go(func() {
-			g := c.wayOut(ctx, w, endpoints)
+			g := c.wayOut(ctx, w, endpoints, began)
 			if g.Route.State == audit.NotTried && g.Out.State == audit.NotTried && g.Out.Why.Code == "" && g.Alike.State == audit.NotTried {
 				return // nothing was in doubt
 			}
@@ -175,9 +182,20 @@ func (c *Collector) egress(ctx context.Context) {
 	wg.Wait()
 }
 
+// firstLooks is when the first look at each endpoint began, by subject.
+func (c *Collector) firstLooks() map[string]time.Time {
+	out := map[string]time.Time{}
+	for _, s := range c.result.Sessions {
+		if s.N == 1 && s.Purpose == "" {
+			out[s.Endpoint] = s.Started
+		}
+	}
+	return out
+}
+
 // wayOut is what can be known of one way. endpoints are those that were
-// connected to on it, sorted.
-func (c *Collector) wayOut(ctx context.Context, w way, endpoints []audit.Endpoint) audit.Egress {
+// connected to on it, sorted; began is when each was, by subject.
+func (c *Collector) wayOut(ctx context.Context, w way, endpoints []audit.Endpoint, began map[string]time.Time) audit.Egress {
 	g := audit.Egress{Family: w.family, Port: w.port}
 	up := slices.ContainsFunc(endpoints, c.answers)
 	first := slices.IndexFunc(endpoints, failed)
@@ -191,7 +209,13 @@ func (c *Collector) wayOut(ctx context.Context, w way, endpoints []audit.Endpoin
 	if len(c.cfg.Controls) == 0 || !suspect && (up || first < 0) {
 		return g
 	}
-	seen, asked := c.askControls(ctx, w)
+	var since time.Time
+	for _, e := range endpoints {
+		if failed(e) && began[e.Subject()].After(since) {
+			since = began[e.Subject()]
+		}
+	}
+	seen, asked := c.askControls(ctx, w, since)
 	seen = slices.DeleteFunc(slices.Clone(seen), func(control glance) bool { return related(control, endpoints) })
 	for _, control := range seen {
 		if control.session.Attempted {
@@ -274,7 +298,7 @@ func (c *Collector) doorBeside(ctx context.Context, e audit.Endpoint, port uint1
 		}
 	}
 	t := smtp.Target{Host: e.Host, Addr: e.Addr, Port: port, Mode: modeOf(port)}
-	seen, ok := c.errand(ctx, "beside "+netip.AddrPortFrom(e.Addr, port).String(), func(ctx context.Context) []glance {
+	seen, ok := c.errand(ctx, "beside "+netip.AddrPortFrom(e.Addr, port).String(), (*errand).recently, func(ctx context.Context) []glance {
 		return c.cfg.Shared.glances(ctx, c.prober, []smtp.Target{t})
 	})
 	if !ok {

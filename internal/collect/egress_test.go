@@ -3,6 +3,7 @@ package collect
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
@@ -23,7 +24,7 @@ type theirWorld struct {
 }
 
 func (w *theirWorld) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []audit.Session) {
-	at := netip.AddrPortFrom(t.Addr, t.Port).String()
+	at, began := netip.AddrPortFrom(t.Addr, t.Port).String(), time.Now()
 	w.mu.Lock()
 	w.tried[at]++
 	show := w.shows[at]
@@ -34,6 +35,7 @@ func (w *theirWorld) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, 
 		show(&e)
 	}
 	if t.Doubt != nil && e.Connect.State != audit.Seen {
+		time.Sleep(2 * w.takes) // who is silent is waited for longer, and looked at twice
 		t.Doubt(e)
 	}
 	select {
@@ -44,7 +46,7 @@ func (w *theirWorld) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, 
 	if !t.Once && e.Connect.Why.Code == audit.Timeout {
 		e.Connect.Why.Code = audit.NoAnswer
 	}
-	return e, []audit.Session{{Endpoint: e.Subject(), Attempted: true}}
+	return e, []audit.Session{{Endpoint: e.Subject(), N: 1, Started: began, Attempted: true}}
 }
 
 func welcomes(name string) func(*audit.Endpoint) {
@@ -333,24 +335,113 @@ func TestErrands(t *testing.T) {
 		}
 		hasty, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, ours, ok := s.errands.run(hasty, "x", look)
+		_, ours, ok := s.errands.run(hasty, "x", always, look)
 		if !ours || ok {
 			t.Errorf("the one whose time is over: ours %t, ok %t", ours, ok)
 		}
-		got, ours, ok := s.errands.run(t.Context(), "x", look)
+		got, ours, ok := s.errands.run(t.Context(), "x", always, look)
 		if len(got) != 2 || ours || !ok || runs != 1 {
 			t.Errorf("the next one: %d glances, ours %t, ok %t, %d runs", len(got), ours, ok, runs)
 		}
 		stopped, stop := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { stop(errors.New("signal")) })
 		begin := time.Now()
-		s.errands.run(stopped, "y", look)
+		s.errands.run(stopped, "y", always, look)
 		s.Drain()
 		if took := time.Since(begin); took != time.Second {
 			t.Errorf("an interrupted errand ended after %v", took)
 		}
 	})
 }
+
+// TestProofOfTheDay: that control hosts answered a while ago does not prove the
+// way out now. They are asked again unless something else has answered since; that
+// they do not answer is not asked about again soon.
+func TestProofOfTheDay(t *testing.T) {
+	type shows = map[string]func(*audit.Endpoint)
+	well := func(e *audit.Endpoint) { welcomes("c.example.net")(e) }
+	answering := shows{"203.0.113.1:25": well, "203.0.113.2:25": well, "203.0.113.3:25": well}
+	for _, c := range []struct {
+		name          string
+		before, after shows
+		pause         time.Duration
+		other         bool // a run of the batch meets a server that answers, meanwhile
+		want          audit.State
+		tried         int // control hosts, in both runs
+	}{
+		{"our network has gone down", answering, nil, 5 * time.Minute, false, audit.Absent, 6},
+		{"it has not", answering, answering, 5 * time.Minute, false, audit.Seen, 6},
+		{"another run sees that it has not", answering, nil, 5 * time.Minute, true, audit.Seen, 3},
+		{"it was down before", nil, nil, 5 * time.Minute, false, audit.Absent, 3},
+		{"it was down, a while ago", nil, answering, probeAge + time.Minute, false, audit.Seen, 6},
+		{"another run saw so a while ago", answering, answering, probeAge + time.Minute, true, audit.Seen, 6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				shared := NewShared()
+				w := &theirWorld{shows: c.before, tried: map[string]int{}, takes: time.Second}
+				run := func(addr string) audit.State {
+					z := controlZone()
+					z["mx.example.org A"] = []string{addr}
+					res, _ := collectFacts(t, t.Context(), z, func(cfg *Config, _ *Plan) {
+						cfg.Shared, cfg.Controls, cfg.Prober = shared, threeControls(), func(string) Prober { return w }
+					})
+					if len(res.Facts.Egress) == 0 {
+						return audit.NotTried
+					}
+					return res.Facts.Egress[0].Out.State
+				}
+				run("192.0.2.25")
+				time.Sleep(c.pause)
+				w.shows = shows{"198.51.100.26:25": welcomes("mx.example.org")}
+				for at, show := range c.after {
+					w.shows[at] = show
+				}
+				var meanwhile sync.WaitGroup
+				if c.other {
+					meanwhile.Go(func() {
+						if got := run("198.51.100.26"); got != audit.NotTried {
+							t.Errorf("the run whose server answers asked: %s", got)
+						}
+					})
+				}
+				if got := run("192.0.2.26"); got != c.want {
+					t.Errorf("the way out is %q, want %q", got, c.want)
+				}
+				meanwhile.Wait()
+				tried := 0
+				for at, n := range w.tried {
+					if strings.HasPrefix(at, "203.0.113.") {
+						tried += n
+					}
+				}
+				if tried != c.tried {
+					t.Errorf("%d connections to control hosts, want %d", tried, c.tried)
+				}
+			})
+		})
+	}
+}
+
+// TestErrandsAreBounded: what was asked for servers that are silent does not
+// pile up in a batch of many.
+func TestErrandsAreBounded(t *testing.T) {
+	s := NewShared()
+	for i := range 2 * maxErrands {
+		s.errands.run(t.Context(), fmt.Sprint(i), always, func(context.Context) []glance { return make([]glance, 1) })
+		s.errands.run(t.Context(), "used", always, func(context.Context) []glance {
+			if i > 0 {
+				t.Errorf("what is used is forgotten after %d", i)
+			}
+			return nil
+		})
+	}
+	if n := s.errands.by.Len(); n != maxErrands {
+		t.Errorf("%d are kept", n)
+	}
+}
+
+func always(*errand) bool { return true }
 
 // TestDefaultControls: enough for a "no" on each port, no operator twice on
 // one, and none on ports that nobody asks about.

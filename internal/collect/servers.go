@@ -32,6 +32,9 @@ func (c *Collector) endpoint(ctx context.Context, t smtp.Target, probe bool) {
 	t.Doubt = seen
 	e, sessions, ours := c.cfg.Shared.probe(ctx, c.prober, t)
 	seen(e)
+	if c.answers(e) && len(sessions) > 0 {
+		c.cfg.Shared.answer(wayTo(t.Addr, t.Port), sessions[0].Started)
+	}
 	c.tell(subject, "SMTP", e.Connect.State)
 	c.keep(func() {
 		c.result.HELO = c.helo

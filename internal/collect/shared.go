@@ -28,8 +28,9 @@ type Shared struct {
 	probes *recent.Cache[place, *probe]
 	turns  map[operator]*turn
 
-	errands errands // what is looked at once for all
-	mains   map[netip.AddrPort]*mains
+	errands  errands // what is looked at once for all
+	mains    map[netip.AddrPort]*mains
+	answered map[way]time.Time // when a look began last that a server answered
 }
 
 // place is what is looked at once. Under most circumstances what a server shows
@@ -70,8 +71,8 @@ type mains struct {
 func NewShared() *Shared {
 	return &Shared{
 		probes: recent.New[place, *probe](maxProbes),
-		turns:  map[operator]*turn{}, mains: map[netip.AddrPort]*mains{},
-		errands: errands{by: map[string]*errand{}},
+		turns:  map[operator]*turn{}, mains: map[netip.AddrPort]*mains{}, answered: map[way]time.Time{},
+		errands: errands{by: recent.New[string, *errand](maxErrands)},
 	}
 }
 
@@ -203,6 +204,23 @@ func (s *Shared) join(at place) (*probe, bool) {
 	p = &probe{place: at, done: make(chan struct{})}
 	s.probes.Put(at, p)
 	return p, true
+}
+
+// answer notes that a look, which began at a time, met a server that answers.
+func (s *Shared) answer(w way, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at.After(s.answered[w]) {
+		s.answered[w] = at
+	}
+}
+
+// open reports whether a way is seen to be open at or after a time.
+func (s *Shared) open(w way, since time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ever := s.answered[w]
+	return ever && !at.Before(since)
 }
 
 func (p *probe) stale() bool {

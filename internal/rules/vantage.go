@@ -23,7 +23,7 @@ func vantageRules() []Rule {
 		},
 		Why: "Most homes, offices and clouds shut port 25 outwards, so that machines that were broken into cannot send spam. Seen from there " +
 			"every mail server looks dead. So when one does not answer, and no other one does either, a few control hosts of large operators are asked, " +
-			"once in a call; and the server itself on ports 465 and 587. Where nothing comes back from port 25 at all, nothing is held against anybody: what is seen over SMTP is unknown.",
+			"and the server itself on ports 465 and 587. Where nothing comes back from port 25 at all, nothing is held against anybody: what is seen over SMTP is unknown.",
 		Fix:   leave,
 		Judge: func(s *audit.Snapshot, r *Report) { judgeWayOut(s, r, true) },
 	}, {
