@@ -197,7 +197,16 @@ func (c *Collector) firstLooks() map[string]time.Time {
 // connected to on it, sorted; began is when each was, by subject.
 func (c *Collector) wayOut(ctx context.Context, w way, endpoints []audit.Endpoint, began map[string]time.Time) audit.Egress {
 	g := audit.Egress{Family: w.family, Port: w.port}
-	up := slices.ContainsFunc(endpoints, c.answers)
+	var since time.Time // when the last look began that failed
+	for _, e := range endpoints {
+		if failed(e) && began[e.Subject()].After(since) {
+			since = began[e.Subject()]
+		}
+	}
+	answered := slices.ContainsFunc(endpoints, c.answers)
+	up := answered && (c.cfg.Shared.open(w, since) || slices.ContainsFunc(endpoints, func(e audit.Endpoint) bool {
+		return c.answers(e) && !began[e.Subject()].Before(c.began)
+	}))
 	first := slices.IndexFunc(endpoints, failed)
 	barred := slices.IndexFunc(endpoints, func(e audit.Endpoint) bool {
 		return e.Connect.State == audit.Unknown && e.Connect.Why.Code == audit.NoRoute
@@ -206,14 +215,12 @@ func (c *Collector) wayOut(ctx context.Context, w way, endpoints []audit.Endpoin
 		g.Route = c.route(ctx, w.family, endpoints[barred])
 	}
 	suspect := suspicious(endpoints)
+	stale := answered && !up && first >= 0
+	if stale {
+		g.Out = audit.Dark[audit.Nothing](audit.Reason{Code: audit.NotLearned, Text: "another server was seen to answer before, and none since: something may have happened to our own network"}, "")
+	}
 	if len(c.cfg.Controls) == 0 || !suspect && (up || first < 0) {
 		return g
-	}
-	var since time.Time
-	for _, e := range endpoints {
-		if failed(e) && began[e.Subject()].After(since) {
-			since = began[e.Subject()]
-		}
 	}
 	seen, asked := c.askControls(ctx, w, since)
 	seen = slices.DeleteFunc(slices.Clone(seen), func(control glance) bool { return related(control, endpoints) })
@@ -223,6 +230,7 @@ func (c *Collector) wayOut(ctx context.Context, w way, endpoints []audit.Endpoin
 		}
 	}
 	switch {
+	case stale && (ctx.Err() != nil || !asked):
 	case ctx.Err() != nil:
 		g.Out = audit.Dark[audit.Nothing](dial.GaveUp(ctx), "")
 	case !asked:

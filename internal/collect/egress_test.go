@@ -423,6 +423,66 @@ func TestProofOfTheDay(t *testing.T) {
 	}
 }
 
+// TestAnswerOfTheDay: neither does it that a server answered another run, long
+// before, and a look that failed is not believed for long.
+func TestAnswerOfTheDay(t *testing.T) {
+	type shows = map[string]func(*audit.Endpoint)
+	well := welcomes("c.example.net")
+	all := shows{"203.0.113.1:25": well, "203.0.113.2:25": well, "203.0.113.3:25": well}
+	for _, c := range []struct {
+		name     string
+		pause    time.Duration
+		second   string // address of the second server of the second run
+		controls []Control
+		shows    shows // in the second run
+		want     string
+		looks    int // at the first server
+	}{
+		{"our network has gone down", 10 * time.Minute, "192.0.2.26", threeControls(), nil, "absent", 1},
+		{"it has not", 10 * time.Minute, "192.0.2.26", threeControls(), all, "seen", 1},
+		{"nobody can be asked", 10 * time.Minute, "192.0.2.26", nil, nil, "unknown", 1},
+		{"there is no control for the port", 10 * time.Minute, "192.0.2.26", []Control{{Host: "c1.example.net", Port: 587}}, nil, "unknown", 1},
+		{"the first server is looked at again", probeAge + time.Minute, "192.0.2.26", threeControls(), shows{"192.0.2.25:25": well}, "", 2},
+		{"both answer", 10 * time.Minute, "192.0.2.27", threeControls(), shows{"192.0.2.27:25": well}, "", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				shared := NewShared()
+				w := &theirWorld{shows: shows{"192.0.2.25:25": well}, tried: map[string]int{}, takes: time.Second}
+				z := controlZone()
+				run := func() Result {
+					res, _ := collectFacts(t, t.Context(), z, func(cfg *Config, _ *Plan) {
+						cfg.Shared, cfg.Controls, cfg.Prober = shared, c.controls, func(string) Prober { return w }
+					})
+					return res
+				}
+				run()
+				time.Sleep(c.pause)
+				w.shows = c.shows
+				z["example.org MX"], z["mx2.example.org A"] = append(z["example.org MX"], "20 mx2.example.org."), []string{c.second}
+				res, got := run(), ""
+				for _, g := range res.Facts.Egress {
+					got += state(g.Out)
+				}
+				if got != c.want || w.tried["192.0.2.25:25"] != c.looks {
+					t.Errorf("the way out is %q, want %q; %d looks at the first server, want %d", got, c.want, w.tried["192.0.2.25:25"], c.looks)
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		shared := NewShared()
+		w := &theirWorld{tried: map[string]int{}}
+		for _, pause := range []time.Duration{0, failAge, time.Nanosecond} {
+			time.Sleep(pause)
+			shared.probe(t.Context(), w, at("mx.example.org", "192.0.2.25"))
+		}
+		if n := w.tried["192.0.2.25:25"]; n != 2 {
+			t.Errorf("%d looks at a server that does not answer", n)
+		}
+	})
+}
+
 // TestErrandsAreBounded: what was asked for servers that are silent does not
 // pile up in a batch of many.
 func TestErrandsAreBounded(t *testing.T) {

@@ -109,7 +109,7 @@ func (q *queue) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []aud
 	q.tried[at]++
 	q.mu.Unlock()
 	e := audit.Endpoint{Host: t.Host, Addr: t.Addr, Port: t.Port, Mode: t.Mode}
-	sessions := []audit.Session{{Endpoint: e.Subject(), Attempted: true}}
+	sessions := []audit.Session{{Endpoint: e.Subject(), N: 1, Started: time.Now(), Attempted: true}}
 	if !slices.Contains(q.silent, at) {
 		q.connect(ctx, t, time.Second)
 		welcomes(t.Host.String())(&e)

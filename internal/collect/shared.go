@@ -17,6 +17,7 @@ import (
 const (
 	maxProbes = 2048             // every other one some ten kilobytes; a provider is always among the last used
 	probeAge  = 15 * time.Minute // a batch of hours shall not tell the morning's news in the evening
+	failAge   = time.Minute      // where nobody answered: it may have been our own network
 )
 
 // Shared is what the runs of a batch have in common at SMTP servers: a server
@@ -226,6 +227,9 @@ func (s *Shared) open(w way, since time.Time) bool {
 func (p *probe) stale() bool {
 	select {
 	case <-p.done:
+		if failed(p.endpoint) {
+			return time.Since(p.at) > failAge
+		}
 		return time.Since(p.at) > probeAge
 	default:
 		return false

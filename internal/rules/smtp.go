@@ -111,7 +111,7 @@ func judgeReachable(s *audit.Snapshot, r *Report) {
 		switch {
 		case otherDoor(s, r, e):
 		case wayOut(s, e):
-			r.Fail(e.Subject(), deadFault(s, r, e, proven))
+			r.Fail(e.Subject(), deadFault(s, e, proven))
 		case e.Connect.State == audit.Absent:
 			r.Unknown(e.Subject(), refusedByWhom(), Seen(e.Connect.Via, "connection refused, twice"))
 		default:
@@ -128,7 +128,7 @@ func looksDead(e audit.Endpoint) bool {
 
 // deadFault is about an endpoint of which it is proven that it is dead. all are
 // those.
-func deadFault(s *audit.Snapshot, r *Report, e audit.Endpoint, all []audit.Endpoint) Fault {
+func deadFault(s *audit.Snapshot, e audit.Endpoint, all []audit.Endpoint) Fault {
 	detail := fmt.Sprintf("%s refuses connections on port %d", netip.AddrPortFrom(e.Addr, e.Port), e.Port)
 	evidence := []string{Seen(e.Connect.Via, "connection refused, twice")}
 	check := fmt.Sprintf("check that a mail server runs on %s and listens on port %d, and that no firewall rejects the connection", e.Addr, e.Port)
@@ -145,7 +145,7 @@ func deadFault(s *audit.Snapshot, r *Report, e audit.Endpoint, all []audit.Endpo
 		evidence = append(evidence, Seen(way.Via, fmt.Sprintf("another server answers, so connections to port %d leave our network", port)))
 	}
 	return Fault{
-		Severity: deadSeverity(s, r, e, all), Detail: detail, Evidence: evidence,
+		Severity: deadSeverity(s, e, all), Detail: detail, Evidence: evidence,
 		Fix: audit.Fix{Summary: "let the server listen there, or stop naming the address", Steps: []string{
 			check, fmt.Sprintf("if %s is not meant to take mail: remove it from the records of %s", e.Addr, e.Host.FQDN()),
 		}},
@@ -156,10 +156,10 @@ func deadFault(s *audit.Snapshot, r *Report, e audit.Endpoint, all []audit.Endpo
 // another address of the same host is seen to answer (RFC 5321 section 5.1 has
 // senders try them all), and all mail where it is proven of every address of
 // every mail host.
-func deadSeverity(s *audit.Snapshot, r *Report, dead audit.Endpoint, all []audit.Endpoint) audit.Severity {
+func deadSeverity(s *audit.Snapshot, dead audit.Endpoint, all []audit.Endpoint) audit.Severity {
 	alive := false
 	for _, e := range s.Facts.SMTP {
-		if e.Host == dead.Host && e.Port == dead.Port && r.heard(s, e).Answers(proxied(s)) {
+		if e.Host == dead.Host && e.Port == dead.Port && e.Answers(proxied(s)) {
 			return byPort(dead, audit.Low, audit.Medium)
 		}
 		proven := slices.ContainsFunc(all, func(d audit.Endpoint) bool { return d.Subject() == e.Subject() })

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"mailaudit/internal/audit"
@@ -143,13 +144,20 @@ func besideEvidence(g audit.Egress) []string {
 // proof is what is known of the way to an endpoint: Seen where another
 // endpoint of the same family and port was reached, or a control host was;
 // Absent where no control host answers; a zero observation where nobody was asked.
+// Control hosts that were asked although another endpoint had answered were so
+// because that was before our own network may have gone down.
 func proof(s *audit.Snapshot, to audit.Endpoint) audit.Obs[audit.Nothing] {
+	out := s.Facts.EgressOf(to).Out
+	beside := []audit.Code{audit.Disagree, audit.Deadline, audit.Interrupted} // asked for another reason
+	if out.State == audit.Absent || out.State == audit.Unknown && !slices.Contains(beside, out.Why.Code) {
+		return out
+	}
 	for _, e := range s.Facts.SMTP {
 		if e.Answers(proxied(s)) && e.Port == to.Port && audit.FamilyOf(e.Addr) == audit.FamilyOf(to.Addr) {
 			return e.Connect
 		}
 	}
-	return s.Facts.EgressOf(to).Out
+	return out
 }
 
 // proxied reports whether the run connected through a proxy: then our own side
