@@ -18,6 +18,7 @@ const (
 	maxProbes = 2048             // every other one some ten kilobytes; a provider is always among the last used
 	probeAge  = 15 * time.Minute // a batch of hours shall not tell the morning's news in the evening
 	failAge   = time.Minute      // where nobody answered: it may have been our own network
+	maxKept   = 32 << 10         // octets that a server said; ordinary ones say four thousand
 )
 
 // Shared is what the runs of a batch have in common at SMTP servers: a server
@@ -187,7 +188,7 @@ func (s *Shared) look(ctx context.Context, p *probe, make func()) {
 	p.endpoint = whole.SMTP[0]
 	p.at = time.Now()
 	p.void = ctx.Err() != nil
-	if p.void {
+	if p.void || p.large() {
 		s.drop(p)
 	}
 	close(p.done)
@@ -234,6 +235,30 @@ func (p *probe) stale() bool {
 	default:
 		return false
 	}
+}
+
+// large reports whether a server said so much that it is not worth being kept.
+func (p *probe) large() bool {
+	n := 0
+	for _, s := range p.sessions {
+		for _, l := range s.Lines {
+			n += len(l.Text)
+		}
+	}
+	for _, l := range p.endpoint.Greeting.Value.Lines {
+		n += len(l)
+	}
+	for _, h := range []audit.Hello{p.endpoint.Hello.Value, p.endpoint.HelloTLS.Value} {
+		for _, k := range h.Keywords {
+			n += len(k.Name) + len(k.Params)
+		}
+	}
+	for _, c := range p.endpoint.TLS.Value.Chain {
+		for _, name := range slices.Concat(c.Names, c.Services) {
+			n += len(name)
+		}
+	}
+	return n > maxKept
 }
 
 // drop forgets a probe, unless another one has taken its place.

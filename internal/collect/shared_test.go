@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -272,6 +273,42 @@ func TestSharedForgets(t *testing.T) {
 			t.Errorf("%d are kept", shared.probes.Len())
 		}
 	})
+}
+
+// Servers that say very much are not kept: two thousand of them would take a
+// gigabyte. Whoever waits for the look has it all the same.
+func TestSharedIsBounded(t *testing.T) {
+	long := audit.Raw(strings.Repeat("x", maxKept+1))
+	for name, show := range map[string]func(*audit.Endpoint){
+		"a long greeting": func(e *audit.Endpoint) { e.Greeting = audit.See(audit.Greeting{Lines: []audit.Raw{long}}, "") },
+		"long extensions": func(e *audit.Endpoint) {
+			e.HelloTLS = audit.See(audit.Hello{Keywords: []audit.Keyword{{Name: "X", Params: long}}}, "")
+		},
+		"a certificate with many names": func(e *audit.Endpoint) {
+			e.TLS = audit.See(audit.TLS{Chain: []audit.Certificate{{Names: []audit.Raw{"mx.example.org", long}}}}, "")
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s, shared := &server{takes: time.Second, show: show}, NewShared()
+			var wg sync.WaitGroup
+			for range 5 {
+				wg.Go(func() {
+					e, _, _ := shared.probe(t.Context(), s, at("mx.example.org", "192.0.2.25"))
+					if e.Connect.State != audit.Seen {
+						t.Errorf("%s: %+v", name, e.Connect)
+					}
+				})
+			}
+			wg.Wait()
+			if len(s.looks) != 1 || shared.probes.Len() != 0 {
+				t.Errorf("%s: %d looks, %d are kept", name, len(s.looks), shared.probes.Len())
+			}
+		})
+	}
+	p := &probe{sessions: []audit.Session{{Lines: []audit.Line{{Text: long[:maxKept/2+1]}}}, {Lines: []audit.Line{{Text: long[:maxKept/2+1]}}}}}
+	if !p.large() {
+		t.Error("two long dialogues are not seen to be long")
+	}
 }
 
 // What runs share they bring into canonical form at the same time: the race
