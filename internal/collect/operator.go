@@ -48,9 +48,10 @@ func operators(t smtp.Target) []operator {
 }
 
 // registrable is the registrable domain of a host name; the name itself where
-// it has none, and empty for an address.
+// it has none, and empty for an address. It never looks like a network, whatever
+// octets the name has: nobody may wait for himself.
 func registrable(host audit.DNSName) string {
-	name := strings.ToLower(strings.TrimSuffix(string(host), "."))
+	name := strings.ReplaceAll(strings.ToLower(strings.TrimSuffix(string(host), ".")), "/", "_")
 	_, err := netip.ParseAddr(name)
 	if err == nil || strings.HasPrefix(name, "[") {
 		return ""
