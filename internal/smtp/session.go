@@ -48,7 +48,7 @@ func (p *Prober) look(ctx context.Context, t Target, n int, line []act, o offer)
 	}
 	s.look.line = line
 	s.run()
-	s.look.offers = s.look.told()
+	s.look.offers = s.look.told(s.secure != nil)
 	s.rec.Outcome = s.look.why.Text
 	if s.look.complete() {
 		s.rec.Outcome = "complete"
