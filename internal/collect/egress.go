@@ -291,8 +291,11 @@ func (c *Collector) beside(ctx context.Context, e audit.Endpoint) audit.Obs[audi
 			out = audit.Dark[audit.Place](connect.Why, connect.Via)
 		}
 	}
-	if refused == tried && tried > 1 {
+	switch {
+	case refused == tried && tried >= agreeing:
 		return audit.None[audit.Place](audit.ConnRefused, "the host refuses connections to its other ports for mail, so it is there", "")
+	case refused == tried && tried > 0:
+		return audit.Dark[audit.Place](audit.Reason{Code: audit.Once, Text: "the other port refused one connection"}, "")
 	}
 	return out
 }

@@ -232,6 +232,28 @@ func state[T any](o audit.Obs[T]) string {
 	return "-"
 }
 
+// TestOneOtherPort: of a server on a port of submission there is one other port
+// to try. A refusal there is one refusal, and is not "there is no other port".
+func TestOneOtherPort(t *testing.T) {
+	for show, want := range map[string]string{"refuses": "unknown seen-once", "answers": "seen ", "silent": "unknown timeout"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &theirWorld{shows: map[string]func(*audit.Endpoint){"192.0.2.25:587": map[string]func(*audit.Endpoint){
+				"refuses": refuses, "answers": welcomes("mx.example.org")}[show]}, tried: map[string]int{}}
+			res, _ := collectFacts(t, t.Context(), controlZone(), func(cfg *Config, p *Plan) {
+				cfg.Controls, cfg.Prober = []Control{{Host: "c1.example.net"}, {Host: "c2.example.com"}}, func(string) Prober { return w }
+				p.Named = &Named{Host: "mx.example.org", Port: audit.PortSubmissions, Mode: audit.ModeTLS}
+			})
+			if len(res.Facts.Egress) != 1 {
+				t.Fatalf("%s: %+v", show, res.Facts.Egress)
+			}
+			got := res.Facts.Egress[0].Beside
+			if string(got.State)+" "+string(got.Why.Code) != want {
+				t.Errorf("%s: %+v, want %s", show, got, want)
+			}
+		})
+	}
+}
+
 // TestEgressRoute: no way over IPv6 is settled by the routing table, and asks
 // nobody.
 func TestEgressRoute(t *testing.T) {
