@@ -31,7 +31,7 @@ type Shared struct {
 	turns  map[operator]*turn
 
 	errands  errands // what is looked at once for all
-	mains    map[netip.AddrPort]*mains
+	mains    map[netip.Addr]*mains
 	answered map[way]time.Time // when a look began last that a server answered
 }
 
@@ -63,7 +63,8 @@ type turn struct {
 	users int
 }
 
-// mains counts the main dialogues that are wanted or under way at a server.
+// mains counts the main dialogues that are wanted or under way at an address,
+// whatever the port.
 type mains struct {
 	n    int
 	none chan struct{} // closed when there is none any more
@@ -73,7 +74,7 @@ type mains struct {
 func NewShared() *Shared {
 	return &Shared{
 		probes: recent.New[place, *probe](maxProbes),
-		turns:  map[operator]*turn{}, mains: map[netip.AddrPort]*mains{}, answered: map[way]time.Time{},
+		turns:  map[operator]*turn{}, mains: map[netip.Addr]*mains{}, answered: map[way]time.Time{},
 		errands: errands{by: recent.New[string, *errand](maxErrands)},
 	}
 }
@@ -87,7 +88,7 @@ func (s *Shared) Drain() { s.errands.running.Wait() }
 // A look lives on the ctx of the one who began it, who learns the part that was
 // seen when that ends; the others then look themselves.
 func (s *Shared) probe(ctx context.Context, prober Prober, t smtp.Target) (audit.Endpoint, []audit.Session, bool) {
-	defer s.want(netip.AddrPortFrom(t.Addr, t.Port))()
+	defer s.want(t.Addr)()
 	t.Turn = s.turn(t)
 	at := place{addr: t.Addr, port: t.Port, mode: t.Mode, mail: t.TryMail}
 	for {
@@ -124,7 +125,7 @@ func (s *Shared) floor(ctx context.Context, prober Prober, t smtp.Target, n int,
 		if ours {
 			// No turn is held meanwhile: the operator's other servers come first.
 			pause(ctx, after)
-			s.settle(ctx, netip.AddrPortFrom(t.Addr, t.Port))
+			s.settle(ctx, t.Addr)
 			s.look(ctx, p, func() { p.floor, p.sessions = prober.Floor(ctx, t, n) })
 			return p.floor, p.sessions, true
 		}
@@ -137,15 +138,15 @@ func (s *Shared) floor(ctx context.Context, prober Prober, t smtp.Target, n int,
 	}
 }
 
-// want notes that a main dialogue is wanted at a server; the returned function
+// want notes that a main dialogue is wanted at an address; the returned function
 // takes it back.
-func (s *Shared) want(server netip.AddrPort) func() {
+func (s *Shared) want(addr netip.Addr) func() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.mains[server]
+	m := s.mains[addr]
 	if m == nil {
 		m = &mains{none: make(chan struct{})}
-		s.mains[server] = m
+		s.mains[addr] = m
 	}
 	m.n++
 	return func() {
@@ -154,16 +155,16 @@ func (s *Shared) want(server netip.AddrPort) func() {
 		m.n--
 		if m.n == 0 {
 			close(m.none)
-			delete(s.mains, server)
+			delete(s.mains, addr)
 		}
 	}
 }
 
-// settle waits until no main dialogue is wanted at a server any more, or for
+// settle waits until no main dialogue is wanted at an address any more, or for
 // ctx: of the connections that an address is good for, those come first.
-func (s *Shared) settle(ctx context.Context, server netip.AddrPort) {
+func (s *Shared) settle(ctx context.Context, addr netip.Addr) {
 	s.mu.Lock()
-	m := s.mains[server]
+	m := s.mains[addr]
 	s.mu.Unlock()
 	if m != nil {
 		wait(ctx, m.none)

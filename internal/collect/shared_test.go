@@ -121,6 +121,30 @@ func TestFloorComesLast(t *testing.T) {
 	})
 }
 
+// So it is on all ports of the address, which has one budget of connections.
+func TestFloorComesAfterOtherPorts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, shared := &server{takes: time.Second, show: certified("a.example.org")}, NewShared()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			shared.probe(t.Context(), s, at("a.example.org", "192.0.2.25"))
+			shared.floor(t.Context(), s, at("old.example.org", "192.0.2.25"), 2, time.Second)
+		})
+		for i, host := range []string{"b.example.org", "c.example.org", "d.example.org"} {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i+1) * time.Nanosecond)
+				target := at(host, "192.0.2.25")
+				target.Port = audit.PortSubmission
+				shared.probe(t.Context(), s, target)
+			})
+		}
+		wg.Wait()
+		if len(s.looks) != 5 || s.looks[4] != "old.example.org 192.0.2.25" || len(shared.mains) > 0 {
+			t.Errorf("%v, %v", s.looks, shared.mains)
+		}
+	})
+}
+
 func at(host, addr string) smtp.Target {
 	return smtp.Target{Host: audit.NewDNSName(host), Addr: netip.MustParseAddr(addr), Port: PortSMTP}
 }
