@@ -14,7 +14,7 @@ import (
 const noControl = "none"
 
 func controlFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "control", Usage: "`HOST` (or HOST:PORT) is somebody else's mail server, asked once in a call when a server does not answer: is it us? (repeatable: two or three, of different operators; default: large ones; none: ask nobody)"}
+	return &cli.StringSliceFlag{Name: "control", Usage: "`HOST` (or HOST:PORT) is somebody else's mail server, asked when a server does not answer: is it us? (repeatable: two or three, of different operators; default: large ones; none: ask nobody)"}
 }
 
 // readControls reads --control; without it, the default hosts.

@@ -94,6 +94,24 @@ func TestOutputThatFails(t *testing.T) {
 	})
 }
 
+// Ensure a file that can be written is, even where another file and standard
+// output in its place both fail, and that nothing half-written is left.
+func TestOneFileThatCanBeWritten(t *testing.T) {
+	full := openFull(t)
+	inWorld(t, plainWorld, func(t *testing.T, w *lab.World) {
+		dir := t.TempDir()
+		good, page := filepath.Join(dir, "good.json"), filepath.Join(dir, "good.html")
+		got := attempt{args: []string{"audit", "example.org", "-o", filepath.Join(dir, "missing/report"), "-o", good, "-o", page}, db: filepath.Join(dir, "history.db"), out: full}.in(w)
+		if got.code != exitBroken || strings.Count(got.err, "\n") != 1 {
+			t.Errorf("exit %d, stderr %q", got.code, got.err)
+		}
+		checkFiles(t, dir, "good.json", "good.html", "history.db")
+		if !json.Valid(mustRead(t, good)) {
+			t.Errorf("the other file holds %q", mustRead(t, good))
+		}
+	})
+}
+
 // Ensure -o writes files as a whole, in the form that was asked for, and
 // leaves standard output empty.
 func TestOutputFiles(t *testing.T) {

@@ -50,21 +50,21 @@ func (p *program) print(o output, e report.Entry) error {
 }
 
 // add writes a run, the i-th that was asked for. The error is that standard
-// output cannot be written.
+// output cannot be written; what goes to files is there all the same.
 func (x *presenter) add(i int, e report.Entry) error {
 	if x.quiet && !noisy(e) {
 		return nil
 	}
+	var errs []error
 	for _, s := range x.sinks {
 		if s.mute {
 			continue
 		}
 		err := s.add(page{i, e})
-		if err != nil {
-			return err
-		}
+		s.mute = err != nil
+		errs = append(errs, err)
 	}
-	return nil
+	return firstError(errs...)
 }
 
 // noisy reports whether something changed, or there was nothing to be compared
@@ -76,16 +76,14 @@ func noisy(e report.Entry) bool {
 // close writes what comes last, and a line below runs that are text. The error
 // is the first of any output.
 func (x *presenter) close(line string) error {
+	var errs []error
 	for _, s := range x.sinks {
 		if s.mute || s.runs == 0 && (line == "" || s.format != "text") {
 			continue // of nothing there is no file
 		}
-		err := s.close(line)
-		if err != nil {
-			return err
-		}
+		errs = append(errs, s.close(line))
 	}
-	return x.failed
+	return firstError(append(errs, x.failed)...)
 }
 
 // sink is one place to write to.

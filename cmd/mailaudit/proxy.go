@@ -26,8 +26,8 @@ func readProxy(value string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, nil
 	}
 	bad := func(hint string) (netip.AddrPort, error) {
-		if strings.Contains(value, "@") {
-			value = "..." // may hold a password
+		if mayHoldPassword(value) {
+			value = "..."
 		}
 		return netip.AddrPort{}, badValue("proxy", value, hint)
 	}
@@ -55,6 +55,17 @@ func readProxy(value string) (netip.AddrPort, error) {
 		return bad(form + ": an address, not a name")
 	}
 	return netip.AddrPortFrom(proxy.Addr().Unmap(), proxy.Port()), nil
+}
+
+// mayHoldPassword reports whether a value is more than SCHEME://HOST:PORT. Lists of
+// proxies write logins in front of the host, or behind the port.
+func mayHoldPassword(value string) bool {
+	_, rest, _ := strings.Cut(value, "//")
+	if rest == "" {
+		rest = value
+	}
+	_, port, more := strings.Cut(rest[strings.LastIndexByte(rest, ']')+1:], ":")
+	return strings.ContainsAny(value, "@%?") || more && strings.Trim(port, "0123456789/") != ""
 }
 
 // readFamily reads -4 and -6.

@@ -126,12 +126,13 @@ func costs() []struct {
 		// Hosts of two operators do not wait for each other: 8 beside 8.
 		{name: "two MX hosts of two operators", zone: zoneMX4 + strings.ReplaceAll(zoneMX6, "mx6.example.org", "mx6.example.net"),
 			server: server4 + strings.ReplaceAll(server6, "mx6.example.org", "mx6.example.net"), want: withOld(8)},
-		// Those of one operator do, from connect to EHLO inside TLS: 2 + 6 + 6. Old
-		// versions of the first are tried during the second that the other waits for.
-		{name: "two MX hosts", zone: zoneMX4 + zoneMX6, server: server4 + server6, want: withOld(14)},
+		// Those of one operator do, from connect to EHLO inside TLS and the reply to
+		// QUIT: 2 + 6 + 1 + 6. Old versions of the first are tried during the second
+		// that the other waits for.
+		{name: "two MX hosts", zone: zoneMX4 + zoneMX6, server: server4 + server6, want: withOld(15)},
 		// The same where the names differ and the network is one (192.0.2.0/24).
 		{name: "two MX hosts of one network", zone: zoneMX4 + "example.org. MX 20 mx.example.net.\nmx.example.net. A 192.0.2.26\n26.2.0.192.in-addr.arpa. PTR mx.example.net.\n",
-			server: server4 + "-- server 192.0.2.26:25 mx.example.net --\n", want: withOld(14)},
+			server: server4 + "-- server 192.0.2.26:25 mx.example.net --\n", want: withOld(15)},
 		// A submission server is found beside the MX, by its SRV record: SRV,
 		// address, connect, TLS, greeting, EHLO are 6 beside 8.
 		{name: "a submission server of another operator", header: "areas mx rdns smtp tls auth",
@@ -145,11 +146,11 @@ func costs() []struct {
 			server: server4 + "-- smtp 198.51.100.25:465 --\n!starttls cert=good\nS: 220 mail.example.org ESMTP\nC: EHLO *\nS: 250 mail.example.org\n",
 			want:   cost{trips: 8, old: 6 + 2, pause: time.Second}},
 		// 2 to the addresses, then the two addresses of one host one after
-		// another, from connect to EHLO inside TLS: 2 + 6 + 6. The reply to QUIT
-		// is not waited for, and the spacing is per address. Old versions come
+		// another, from connect to EHLO inside TLS, with the reply to the first QUIT
+		// between them: 2 + 6 + 1 + 6. The spacing is per address. Old versions come
 		// behind both: the reply to the QUIT and the spacing of the second address
 		// end after all that has to do with the first (1, and a second), 5.
-		{name: "one MX, dual stack", zone: zoneMX46, server: server4 + server6, want: withOld(14)},
+		{name: "one MX, dual stack", zone: zoneMX46, server: server4 + server6, want: withOld(15)},
 		// Two names of one address: 2 + 6, then the reply to QUIT ends the first
 		// connection (1), a second of spacing, and 6 for the other name. Old versions
 		// are tried once for the address, behind both.

@@ -134,6 +134,7 @@ type Result struct {
 type Collector struct {
 	cfg        Config
 	plan       Plan
+	began      time.Time      // when Collect was called
 	ready      chan struct{}  // closed when our name is known and the prober is made
 	helo       string         // set before ready
 	prober     Prober         // the same
@@ -167,6 +168,7 @@ func New(cfg Config, plan Plan) *Collector {
 // Collect makes all observations of the plan and returns them in canonical
 // form. It returns soon after ctx ends, with what was seen until then.
 func (c *Collector) Collect(ctx context.Context) Result {
+	c.began = time.Now()
 	var wg sync.WaitGroup
 	if c.plan.Scope.Connects() {
 		wg.Go(func() { c.introduce(ctx) }) // beside the MX and address questions

@@ -15,7 +15,7 @@ type Control struct {
 }
 
 // MaxControls is how many control hosts of one family are connected to about
-// one port in one batch, once each. Two that agree are needed for a "no", and a
+// one port at a time, once each (see askControls for when again). Two that agree are needed for a "no", and a
 // third keeps that possible while one of them is down (pitfall 80: a self-test
 // with a single host raised false alarms).
 const MaxControls = 3

@@ -6,8 +6,10 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/dial"
 	"mailaudit/internal/dnscheck"
 	"mailaudit/internal/smtp"
 )
@@ -41,7 +43,7 @@ func wayTo(addr netip.Addr, port uint16) way { return way{audit.FamilyOf(addr), 
 // second looks. Not earlier: servers of one operator wait for each other, and
 // with one that answers there is nothing to ask.
 func (c *Collector) await(ctx context.Context, w way) func(e audit.Endpoint) {
-	over := false
+	over, began := false, time.Now()
 	c.keep(func() { c.waiting[w]++ })
 	return func(e audit.Endpoint) {
 		ask := false
@@ -56,7 +58,7 @@ func (c *Collector) await(ctx context.Context, w way) func(e audit.Endpoint) {
 			ask = c.waiting[w] == 0 && c.doubted[w] && !c.reached[w]
 		})
 		if ask {
-			c.background.Go(func() { c.askControls(ctx, w) })
+			c.background.Go(func() { c.askControls(ctx, w, began) })
 		}
 	}
 }
@@ -74,9 +76,11 @@ func failed(e audit.Endpoint) bool {
 // answers reports whether an endpoint shows that connections to it get out.
 func (c *Collector) answers(e audit.Endpoint) bool { return e.Answers(c.cfg.Proxied) }
 
-// askControls connects to the control hosts of a way, once in a batch. false:
-// there is none, or the time was over first.
-func (c *Collector) askControls(ctx context.Context, w way) ([]glance, bool) {
+// askControls connects to the control hosts of a way, once in a batch: what they
+// showed serves for a quarter of an hour. That they greeted proves nothing,
+// though, of a look that failed later, which began at since, unless some server
+// answered meanwhile. false: there is none, or the time was over first.
+func (c *Collector) askControls(ctx context.Context, w way, since time.Time) ([]glance, bool) {
 	var known []Control
 	for _, control := range c.cfg.Controls {
 		if control.Port == w.port || control.Port == 0 {
@@ -87,7 +91,10 @@ func (c *Collector) askControls(ctx context.Context, w way) ([]glance, bool) {
 		return nil, false
 	}
 	name := "control " + netip.AddrPortFrom(anyOf(w.family), w.port).String()
-	return c.errand(ctx, name, func(ctx context.Context) []glance {
+	good := func(one *errand) bool {
+		return one.recently() && (!one.greeted() || !one.began.Before(since) || c.cfg.Shared.open(w, since))
+	}
+	return c.errand(ctx, name, good, func(ctx context.Context) []glance {
 		return c.cfg.Shared.glances(ctx, c.prober, c.controlTargets(ctx, known, w))
 	})
 }
@@ -101,8 +108,8 @@ func anyOf(f audit.Family) netip.Addr {
 }
 
 // errand runs one, and notes what it cost if it was ours.
-func (c *Collector) errand(ctx context.Context, name string, look func(context.Context) []glance) ([]glance, bool) {
-	out, ours, ok := c.cfg.Shared.errands.run(ctx, name, look)
+func (c *Collector) errand(ctx context.Context, name string, good func(*errand) bool, look func(context.Context) []glance) ([]glance, bool) {
+	out, ours, ok := c.cfg.Shared.errands.run(ctx, name, good, look)
 	if !ours || !ok {
 		return out, ok
 	}
@@ -158,13 +165,14 @@ func (c *Collector) egress(ctx context.Context) {
 			ways[wayTo(e.Addr, e.Port)] = append(ways[wayTo(e.Addr, e.Port)], e)
 		}
 	}
+	began := c.firstLooks()
 	var wg sync.WaitGroup
 	for w, endpoints := range ways {
 		slices.SortFunc(endpoints, func(a, b audit.Endpoint) int {
 			return cmp.Or(cmp.Compare(a.Host, b.Host), a.Addr.Compare(b.Addr))
 		})
 		wg.Go(func() {
-			g := c.wayOut(ctx, w, endpoints)
+			g := c.wayOut(ctx, w, endpoints, began)
 			if g.Route.State == audit.NotTried && g.Out.State == audit.NotTried && g.Out.Why.Code == "" && g.Alike.State == audit.NotTried {
 				return // nothing was in doubt
 			}
@@ -174,11 +182,31 @@ func (c *Collector) egress(ctx context.Context) {
 	wg.Wait()
 }
 
+// firstLooks is when the first look at each endpoint began, by subject.
+func (c *Collector) firstLooks() map[string]time.Time {
+	out := map[string]time.Time{}
+	for _, s := range c.result.Sessions {
+		if s.N == 1 && s.Purpose == "" {
+			out[s.Endpoint] = s.Started
+		}
+	}
+	return out
+}
+
 // wayOut is what can be known of one way. endpoints are those that were
-// connected to on it, sorted.
-func (c *Collector) wayOut(ctx context.Context, w way, endpoints []audit.Endpoint) audit.Egress {
+// connected to on it, sorted; began is when each was, by subject.
+func (c *Collector) wayOut(ctx context.Context, w way, endpoints []audit.Endpoint, began map[string]time.Time) audit.Egress {
 	g := audit.Egress{Family: w.family, Port: w.port}
-	up := slices.ContainsFunc(endpoints, c.answers)
+	var since time.Time // when the last look began that failed
+	for _, e := range endpoints {
+		if failed(e) && began[e.Subject()].After(since) {
+			since = began[e.Subject()]
+		}
+	}
+	answered := slices.ContainsFunc(endpoints, c.answers)
+	up := answered && (c.cfg.Shared.open(w, since) || slices.ContainsFunc(endpoints, func(e audit.Endpoint) bool {
+		return c.answers(e) && !began[e.Subject()].Before(c.began)
+	}))
 	first := slices.IndexFunc(endpoints, failed)
 	barred := slices.IndexFunc(endpoints, func(e audit.Endpoint) bool {
 		return e.Connect.State == audit.Unknown && e.Connect.Why.Code == audit.NoRoute
@@ -187,10 +215,14 @@ func (c *Collector) wayOut(ctx context.Context, w way, endpoints []audit.Endpoin
 		g.Route = c.route(ctx, w.family, endpoints[barred])
 	}
 	suspect := suspicious(endpoints)
+	stale := answered && !up && first >= 0
+	if stale {
+		g.Out = audit.Dark[audit.Nothing](audit.Reason{Code: audit.NotLearned, Text: "another server was seen to answer before, and none since: something may have happened to our own network"}, "")
+	}
 	if len(c.cfg.Controls) == 0 || !suspect && (up || first < 0) {
 		return g
 	}
-	seen, asked := c.askControls(ctx, w)
+	seen, asked := c.askControls(ctx, w, since)
 	seen = slices.DeleteFunc(slices.Clone(seen), func(control glance) bool { return related(control, endpoints) })
 	for _, control := range seen {
 		if control.session.Attempted {
@@ -198,15 +230,17 @@ func (c *Collector) wayOut(ctx context.Context, w way, endpoints []audit.Endpoin
 		}
 	}
 	switch {
+	case stale && (ctx.Err() != nil || !asked):
 	case ctx.Err() != nil:
-		g.Out = audit.Dark[audit.Nothing](gaveUp(ctx), "")
+		g.Out = audit.Dark[audit.Nothing](dial.GaveUp(ctx), "")
 	case !asked:
 		g.Out = audit.Skipped[audit.Nothing]("no control host is known for this port")
 	default:
-		g.Out = gotOut(seen, up, controlVia(g))
+		g.Out = gotOut(seen, endpoints, up, controlVia(g))
 	}
 	if suspect {
-		g.Alike, g.Masked, g.StartTLS = alike(seen, endpoints, controlVia(g)), masked(seen, controlVia(g)), offersStartTLS(seen, controlVia(g))
+		strangers := apart(seen, endpoints)
+		g.Alike, g.Masked, g.StartTLS = alike(strangers, endpoints, controlVia(g)), masked(strangers, controlVia(g)), offersStartTLS(strangers, controlVia(g))
 	}
 	if !up && first >= 0 && g.Out.State != audit.Seen && ctx.Err() == nil {
 		g.Beside = c.beside(ctx, endpoints[first])
@@ -214,8 +248,8 @@ func (c *Collector) wayOut(ctx context.Context, w way, endpoints []audit.Endpoin
 	return g
 }
 
-// related reports whether a control belongs to what is audited: then it proves
-// nothing about it.
+// related reports whether a control is what is audited: then it proves nothing
+// about it.
 func related(control glance, endpoints []audit.Endpoint) bool {
 	return slices.ContainsFunc(endpoints, func(e audit.Endpoint) bool {
 		return e.Host == control.endpoint.Host || e.Addr == control.endpoint.Addr
@@ -242,7 +276,7 @@ func (c *Collector) beside(ctx context.Context, e audit.Endpoint) audit.Obs[audi
 		}
 		other, ok := c.doorBeside(ctx, e, port)
 		if !ok {
-			return audit.Dark[audit.Place](gaveUp(ctx), "")
+			return audit.Dark[audit.Place](dial.GaveUp(ctx), "")
 		}
 		tried++
 		connect := other.Connect
@@ -257,8 +291,11 @@ func (c *Collector) beside(ctx context.Context, e audit.Endpoint) audit.Obs[audi
 			out = audit.Dark[audit.Place](connect.Why, connect.Via)
 		}
 	}
-	if refused == tried && tried > 1 {
+	switch {
+	case refused == tried && tried >= agreeing:
 		return audit.None[audit.Place](audit.ConnRefused, "the host refuses connections to its other ports for mail, so it is there", "")
+	case refused == tried && tried > 0:
+		return audit.Dark[audit.Place](audit.Reason{Code: audit.Once, Text: "the other port refused one connection"}, "")
 	}
 	return out
 }
@@ -272,7 +309,7 @@ func (c *Collector) doorBeside(ctx context.Context, e audit.Endpoint, port uint1
 		}
 	}
 	t := smtp.Target{Host: e.Host, Addr: e.Addr, Port: port, Mode: modeOf(port)}
-	seen, ok := c.errand(ctx, "beside "+netip.AddrPortFrom(e.Addr, port).String(), func(ctx context.Context) []glance {
+	seen, ok := c.errand(ctx, "beside "+netip.AddrPortFrom(e.Addr, port).String(), (*errand).recently, func(ctx context.Context) []glance {
 		return c.cfg.Shared.glances(ctx, c.prober, []smtp.Target{t})
 	})
 	if !ok {

@@ -3,6 +3,7 @@ package collect
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
@@ -23,7 +24,7 @@ type theirWorld struct {
 }
 
 func (w *theirWorld) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []audit.Session) {
-	at := netip.AddrPortFrom(t.Addr, t.Port).String()
+	at, began := netip.AddrPortFrom(t.Addr, t.Port).String(), time.Now()
 	w.mu.Lock()
 	w.tried[at]++
 	show := w.shows[at]
@@ -34,6 +35,7 @@ func (w *theirWorld) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, 
 		show(&e)
 	}
 	if t.Doubt != nil && e.Connect.State != audit.Seen {
+		time.Sleep(2 * w.takes) // who is silent is waited for longer, and looked at twice
 		t.Doubt(e)
 	}
 	select {
@@ -44,7 +46,7 @@ func (w *theirWorld) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, 
 	if !t.Once && e.Connect.Why.Code == audit.Timeout {
 		e.Connect.Why.Code = audit.NoAnswer
 	}
-	return e, []audit.Session{{Endpoint: e.Subject(), Attempted: true}}
+	return e, []audit.Session{{Endpoint: e.Subject(), N: 1, Started: began, Attempted: true}}
 }
 
 func welcomes(name string) func(*audit.Endpoint) {
@@ -174,6 +176,52 @@ func TestEgress(t *testing.T) {
 	}
 }
 
+// TestControlsOfTheSameOperator: what is audited and a control that belong
+// together are one witness and not two. That the control greets shows the way
+// out all the same.
+func TestControlsOfTheSameOperator(t *testing.T) {
+	type shows = map[string]func(*audit.Endpoint)
+	const mx, kin, c1, c2, c3 = "192.0.2.25:25", "192.0.2.26:25", "203.0.113.1:25", "203.0.113.2:25", "203.0.113.3:25"
+	cover := func(e *audit.Endpoint) {
+		welcomes("mx.example.org")(e)
+		e.Greeting.Value.Lines = []audit.Raw{"********************"}
+	}
+	mute := func(e *audit.Endpoint) { e.Connect = audit.See(audit.Nothing{}, "") }
+	for _, c := range []struct {
+		name     string
+		shows    shows
+		controls []Control
+		want     string // out alike masked starttls
+	}{
+		{"large operators greet with one name everywhere", shows{mx: cover, kin: welcomes("mx.example.net"), c1: welcomes("mx.example.net"), c2: welcomes("c2.example.com")}, threeControls(), "seen absent absent seen"},
+		{"two controls of one operator do", shows{mx: lacksSTARTTLS("mx.example.org"), c1: welcomes("mx.example.com"), c2: welcomes("mx.example.com")},
+			[]Control{{Host: "c1.example.com", Addr: netip.MustParseAddr("203.0.113.1")}, {Host: "c2.example.com"}}, "seen absent absent seen"},
+		{"they lack STARTTLS both", shows{mx: lacksSTARTTLS("mx.example.org"), c1: lacksSTARTTLS("a.example.net"), c2: lacksSTARTTLS("b.example.net")},
+			[]Control{{Host: "c1.example.com", Addr: netip.MustParseAddr("203.0.113.1")}, {Host: "c2.example.com"}}, "seen absent absent unknown"},
+		{"they are silent both", shows{}, []Control{{Host: "c1.example.com", Addr: netip.MustParseAddr("203.0.113.1")}, {Host: "c2.example.com"}}, "unknown - - -"},
+		{"the one who is audited is silent, and his other host", shows{c3: mute}, threeControls()[:2], "unknown - - -"},
+		{"his other host greets", shows{c1: welcomes("c1.example.net")}, threeControls(), "seen - - -"},
+		{"his lack STARTTLS, and one other", shows{mx: lacksSTARTTLS("mx.example.org"), kin: lacksSTARTTLS("a.example.net"), c1: lacksSTARTTLS("b.example.net"), c2: lacksSTARTTLS("c.example.com")},
+			threeControls()[:2], "seen absent absent unknown"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w, z := &theirWorld{shows: c.shows, tried: map[string]int{}, takes: time.Second}, controlZone()
+			z["example.org MX"] = append(z["example.org MX"], "20 mx2.example.net.")
+			z["mx2.example.net A"] = []string{"192.0.2.26"}
+			res, _ := collectFacts(t, t.Context(), z, func(cfg *Config, _ *Plan) {
+				cfg.Controls, cfg.Prober = c.controls, func(string) Prober { return w }
+			})
+			got := ""
+			for _, g := range res.Facts.Egress {
+				got += strings.Join([]string{state(g.Out), state(g.Alike), state(g.Masked), state(g.StartTLS)}, " ")
+			}
+			if got != c.want {
+				t.Errorf("%s: %q, want %q: %+v", c.name, got, c.want, res.Facts.Egress)
+			}
+		})
+	}
+}
+
 func state[T any](o audit.Obs[T]) string {
 	switch {
 	case o.State != audit.NotTried:
@@ -182,6 +230,28 @@ func state[T any](o audit.Obs[T]) string {
 		return string(o.Why.Code)
 	}
 	return "-"
+}
+
+// TestOneOtherPort: of a server on a port of submission there is one other port
+// to try. A refusal there is one refusal, and is not "there is no other port".
+func TestOneOtherPort(t *testing.T) {
+	for show, want := range map[string]string{"refuses": "unknown seen-once", "answers": "seen ", "silent": "unknown timeout"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &theirWorld{shows: map[string]func(*audit.Endpoint){"192.0.2.25:587": map[string]func(*audit.Endpoint){
+				"refuses": refuses, "answers": welcomes("mx.example.org")}[show]}, tried: map[string]int{}}
+			res, _ := collectFacts(t, t.Context(), controlZone(), func(cfg *Config, p *Plan) {
+				cfg.Controls, cfg.Prober = []Control{{Host: "c1.example.net"}, {Host: "c2.example.com"}}, func(string) Prober { return w }
+				p.Named = &Named{Host: "mx.example.org", Port: audit.PortSubmissions, Mode: audit.ModeTLS}
+			})
+			if len(res.Facts.Egress) != 1 {
+				t.Fatalf("%s: %+v", show, res.Facts.Egress)
+			}
+			got := res.Facts.Egress[0].Beside
+			if string(got.State)+" "+string(got.Why.Code) != want {
+				t.Errorf("%s: %+v, want %s", show, got, want)
+			}
+		})
+	}
 }
 
 // TestEgressRoute: no way over IPv6 is settled by the routing table, and asks
@@ -287,24 +357,173 @@ func TestErrands(t *testing.T) {
 		}
 		hasty, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, ours, ok := s.errands.run(hasty, "x", look)
+		_, ours, ok := s.errands.run(hasty, "x", always, look)
 		if !ours || ok {
 			t.Errorf("the one whose time is over: ours %t, ok %t", ours, ok)
 		}
-		got, ours, ok := s.errands.run(t.Context(), "x", look)
+		got, ours, ok := s.errands.run(t.Context(), "x", always, look)
 		if len(got) != 2 || ours || !ok || runs != 1 {
 			t.Errorf("the next one: %d glances, ours %t, ok %t, %d runs", len(got), ours, ok, runs)
 		}
 		stopped, stop := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { stop(errors.New("signal")) })
 		begin := time.Now()
-		s.errands.run(stopped, "y", look)
+		s.errands.run(stopped, "y", always, look)
 		s.Drain()
 		if took := time.Since(begin); took != time.Second {
 			t.Errorf("an interrupted errand ended after %v", took)
 		}
 	})
 }
+
+// TestProofOfTheDay: that control hosts answered a while ago does not prove the
+// way out now. They are asked again unless something else has answered since; that
+// they do not answer is not asked about again soon.
+func TestProofOfTheDay(t *testing.T) {
+	type shows = map[string]func(*audit.Endpoint)
+	well := func(e *audit.Endpoint) { welcomes("c.example.net")(e) }
+	answering := shows{"203.0.113.1:25": well, "203.0.113.2:25": well, "203.0.113.3:25": well}
+	for _, c := range []struct {
+		name          string
+		before, after shows
+		pause         time.Duration
+		other         bool // a run of the batch meets a server that answers, meanwhile
+		want          audit.State
+		tried         int // control hosts, in both runs
+	}{
+		{"our network has gone down", answering, nil, 5 * time.Minute, false, audit.Absent, 6},
+		{"it has not", answering, answering, 5 * time.Minute, false, audit.Seen, 6},
+		{"another run sees that it has not", answering, nil, 5 * time.Minute, true, audit.Seen, 3},
+		{"it was down before", nil, nil, 5 * time.Minute, false, audit.Absent, 3},
+		{"it was down, a while ago", nil, answering, probeAge + time.Minute, false, audit.Seen, 6},
+		{"another run saw so a while ago", answering, answering, probeAge + time.Minute, true, audit.Seen, 6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				shared := NewShared()
+				w := &theirWorld{shows: c.before, tried: map[string]int{}, takes: time.Second}
+				run := func(addr string) audit.State {
+					z := controlZone()
+					z["mx.example.org A"] = []string{addr}
+					res, _ := collectFacts(t, t.Context(), z, func(cfg *Config, _ *Plan) {
+						cfg.Shared, cfg.Controls, cfg.Prober = shared, threeControls(), func(string) Prober { return w }
+					})
+					if len(res.Facts.Egress) == 0 {
+						return audit.NotTried
+					}
+					return res.Facts.Egress[0].Out.State
+				}
+				run("192.0.2.25")
+				time.Sleep(c.pause)
+				w.shows = shows{"198.51.100.26:25": welcomes("mx.example.org")}
+				for at, show := range c.after {
+					w.shows[at] = show
+				}
+				var meanwhile sync.WaitGroup
+				if c.other {
+					meanwhile.Go(func() {
+						if got := run("198.51.100.26"); got != audit.NotTried {
+							t.Errorf("the run whose server answers asked: %s", got)
+						}
+					})
+				}
+				if got := run("192.0.2.26"); got != c.want {
+					t.Errorf("the way out is %q, want %q", got, c.want)
+				}
+				meanwhile.Wait()
+				tried := 0
+				for at, n := range w.tried {
+					if strings.HasPrefix(at, "203.0.113.") {
+						tried += n
+					}
+				}
+				if tried != c.tried {
+					t.Errorf("%d connections to control hosts, want %d", tried, c.tried)
+				}
+			})
+		})
+	}
+}
+
+// TestAnswerOfTheDay: neither does it that a server answered another run, long
+// before, and a look that failed is not believed for long.
+func TestAnswerOfTheDay(t *testing.T) {
+	type shows = map[string]func(*audit.Endpoint)
+	well := welcomes("c.example.net")
+	all := shows{"203.0.113.1:25": well, "203.0.113.2:25": well, "203.0.113.3:25": well}
+	for _, c := range []struct {
+		name     string
+		pause    time.Duration
+		second   string // address of the second server of the second run
+		controls []Control
+		shows    shows // in the second run
+		want     string
+		looks    int // at the first server
+	}{
+		{"our network has gone down", 10 * time.Minute, "192.0.2.26", threeControls(), nil, "absent", 1},
+		{"it has not", 10 * time.Minute, "192.0.2.26", threeControls(), all, "seen", 1},
+		{"nobody can be asked", 10 * time.Minute, "192.0.2.26", nil, nil, "unknown", 1},
+		{"there is no control for the port", 10 * time.Minute, "192.0.2.26", []Control{{Host: "c1.example.net", Port: 587}}, nil, "unknown", 1},
+		{"the first server is looked at again", probeAge + time.Minute, "192.0.2.26", threeControls(), shows{"192.0.2.25:25": well}, "", 2},
+		{"both answer", 10 * time.Minute, "192.0.2.27", threeControls(), shows{"192.0.2.27:25": well}, "", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				shared := NewShared()
+				w := &theirWorld{shows: shows{"192.0.2.25:25": well}, tried: map[string]int{}, takes: time.Second}
+				z := controlZone()
+				run := func() Result {
+					res, _ := collectFacts(t, t.Context(), z, func(cfg *Config, _ *Plan) {
+						cfg.Shared, cfg.Controls, cfg.Prober = shared, c.controls, func(string) Prober { return w }
+					})
+					return res
+				}
+				run()
+				time.Sleep(c.pause)
+				w.shows = c.shows
+				z["example.org MX"], z["mx2.example.org A"] = append(z["example.org MX"], "20 mx2.example.org."), []string{c.second}
+				res, got := run(), ""
+				for _, g := range res.Facts.Egress {
+					got += state(g.Out)
+				}
+				if got != c.want || w.tried["192.0.2.25:25"] != c.looks {
+					t.Errorf("the way out is %q, want %q; %d looks at the first server, want %d", got, c.want, w.tried["192.0.2.25:25"], c.looks)
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		shared := NewShared()
+		w := &theirWorld{tried: map[string]int{}}
+		for _, pause := range []time.Duration{0, failAge, time.Nanosecond} {
+			time.Sleep(pause)
+			shared.probe(t.Context(), w, at("mx.example.org", "192.0.2.25"))
+		}
+		if n := w.tried["192.0.2.25:25"]; n != 2 {
+			t.Errorf("%d looks at a server that does not answer", n)
+		}
+	})
+}
+
+// TestErrandsAreBounded: what was asked for servers that are silent does not
+// pile up in a batch of many.
+func TestErrandsAreBounded(t *testing.T) {
+	s := NewShared()
+	for i := range 2 * maxErrands {
+		s.errands.run(t.Context(), fmt.Sprint(i), always, func(context.Context) []glance { return make([]glance, 1) })
+		s.errands.run(t.Context(), "used", always, func(context.Context) []glance {
+			if i > 0 {
+				t.Errorf("what is used is forgotten after %d", i)
+			}
+			return nil
+		})
+	}
+	if n := s.errands.by.Len(); n != maxErrands {
+		t.Errorf("%d are kept", n)
+	}
+}
+
+func always(*errand) bool { return true }
 
 // TestDefaultControls: enough for a "no" on each port, no operator twice on
 // one, and none on ports that nobody asks about.

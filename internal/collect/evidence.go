@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,31 @@ import (
 // to be a "no" (two observations that agree).
 const agreeing = 2
 
+// apart are the controls whose operator runs nothing of what is audited: of
+// theirs alone another answer is another one's. A large operator's servers may
+// all greet with one name, and all of them may not want us.
+func apart(seen []glance, endpoints []audit.Endpoint) []glance {
+	return slices.DeleteFunc(slices.Clone(seen), func(g glance) bool {
+		return slices.ContainsFunc(endpoints, func(e audit.Endpoint) bool {
+			mine := operatorsOf(e)
+			return slices.ContainsFunc(operatorsOf(g.endpoint), func(o operator) bool { return slices.Contains(mine, o) })
+		})
+	})
+}
+
+// voice is whose word it is that a control gives: two hosts of one registrable
+// domain say one thing. What the user named by addresses is taken as different.
+func voice(e audit.Endpoint) string { return cmp.Or(registrable(e.Host), e.Addr.String()) }
+
+// voices is how many different ones there are.
+func voices(said []audit.Endpoint) int {
+	by := map[string]bool{}
+	for _, e := range said {
+		by[voice(e)] = true
+	}
+	return len(by)
+}
+
 // controlVia is how to see by hand what control hosts show: the first of them
 // by name, whichever it was that showed it.
 func controlVia(g audit.Egress) string {
@@ -24,36 +50,37 @@ func controlVia(g audit.Egress) string {
 	return "nc " + audit.ShellQuote(string(slices.Min(g.Controls))) + " " + strconv.Itoa(int(g.Port))
 }
 
-// gotOut tells whether connections leave our network. up: another server of
-// the run was reached, which no silence of controls refutes.
-func gotOut(seen []glance, up bool, via string) audit.Obs[audit.Nothing] {
+// gotOut tells whether connections leave our network: any greeting shows it.
+// up: another server of the run was reached, which no silence of controls
+// refutes.
+func gotOut(seen []glance, endpoints []audit.Endpoint, up bool, via string) audit.Obs[audit.Nothing] {
 	const none = "no control host has an address of this family that could be found"
-	var greeted, silent, mute int
+	if slices.ContainsFunc(seen, func(g glance) bool { return g.endpoint.Greeting.State == audit.Seen }) {
+		return audit.See(audit.Nothing{}, via)
+	}
+	mute := 0
+	var silent []audit.Endpoint
 	why := audit.Reason{Code: audit.NotLearned, Text: none}
-	for _, g := range seen {
+	for _, g := range apart(seen, endpoints) {
 		e := g.endpoint
 		switch {
-		case e.Greeting.State == audit.Seen:
-			greeted++
 		case e.Connect.State == audit.Seen:
 			mute++
 		case failed(e):
-			silent++
+			silent = append(silent, e)
 		default:
 			why = e.Connect.Why
 		}
 	}
 	switch {
-	case greeted > 0:
-		return audit.See(audit.Nothing{}, via)
 	case up:
 		return audit.Dark[audit.Nothing](audit.Reason{Code: audit.Disagree, Text: "no control host answers, but another server does"}, via)
 	case mute > 0:
 		return audit.Dark[audit.Nothing](audit.Reason{Code: audit.NoGreeting, Text: "control hosts accept connections, or something does in their place, and do not greet"}, via)
-	case silent >= agreeing:
+	case voices(silent) >= agreeing:
 		return audit.None[audit.Nothing](audit.EgressBlock, "no control host answers on this port", via)
-	case silent > 0:
-		return audit.Dark[audit.Nothing](audit.Reason{Code: audit.Once, Text: "only one control host could be asked, and it does not answer"}, via)
+	case len(silent) > 0:
+		return audit.Dark[audit.Nothing](audit.Reason{Code: audit.Once, Text: "only control hosts of one operator could be asked, and none answers"}, via)
 	}
 	return audit.Dark[audit.Nothing](why, via)
 }
@@ -81,27 +108,33 @@ func suspicious(endpoints []audit.Endpoint) bool {
 // alike tells whether hosts that have nothing to do with each other greet with
 // the same words. A greeting that names nobody is no evidence: "ESMTP" alone is
 // what anybody may say.
-func alike(seen []glance, endpoints []audit.Endpoint, via string) audit.Obs[audit.Nothing] {
-	var controls, theirs []string
-	for _, g := range seen {
-		text := words(g.endpoint.Greeting)
-		if text != "" && slices.Contains(controls, text) {
+func alike(strangers []glance, endpoints []audit.Endpoint, via string) audit.Obs[audit.Nothing] {
+	said := map[string]string{}
+	var controls []audit.Endpoint
+	for _, g := range strangers {
+		text, who := words(g.endpoint.Greeting), voice(g.endpoint)
+		if text == "" {
+			continue
+		}
+		before, heard := said[text]
+		if heard && before != who {
 			return audit.See(audit.Nothing{}, via)
 		}
-		if text != "" {
-			controls = append(controls, text)
-		}
+		said[text], controls = who, append(controls, g.endpoint)
 	}
+	theirs := 0
 	for _, e := range endpoints {
 		text := words(e.Greeting)
-		if text != "" && slices.Contains(controls, text) {
+		if text == "" {
+			continue
+		}
+		_, heard := said[text]
+		if heard {
 			return audit.See(audit.Nothing{}, via)
 		}
-		if text != "" {
-			theirs = append(theirs, text)
-		}
+		theirs = 1 // all of them may belong together
 	}
-	if len(controls) == 0 || len(controls)+len(theirs) < agreeing {
+	if len(controls) == 0 || voices(controls)+theirs < agreeing {
 		return audit.Dark[audit.Nothing](audit.Reason{Code: audit.NotLearned, Text: "there are no two greetings of hosts that have nothing to do with each other"}, via)
 	}
 	return audit.None[audit.Nothing](audit.OtherName, "hosts that have nothing to do with each other greet with words of their own", via)
@@ -120,9 +153,9 @@ func words(o audit.Obs[audit.Greeting]) string {
 }
 
 // masked tells whether something overwrites what control hosts say.
-func masked(seen []glance, via string) audit.Obs[audit.Nothing] {
+func masked(strangers []glance, via string) audit.Obs[audit.Nothing] {
 	clear := 0
-	for _, g := range seen {
+	for _, g := range strangers {
 		e := g.endpoint
 		if e.Greeting.Value.Masked() || len(e.Hello.Value.Masked()) > 0 {
 			return audit.See(audit.Nothing{}, via)
@@ -139,18 +172,18 @@ func masked(seen []glance, via string) audit.Obs[audit.Nothing] {
 
 // offersStartTLS tells whether a control host offers STARTTLS from here. All
 // of ours do when asked without a middleman.
-func offersStartTLS(seen []glance, via string) audit.Obs[audit.Nothing] {
-	missing := 0
-	for _, g := range seen {
+func offersStartTLS(strangers []glance, via string) audit.Obs[audit.Nothing] {
+	var missing []audit.Endpoint
+	for _, g := range strangers {
 		e := g.endpoint
 		switch {
 		case e.StartTLS.State == audit.Seen:
 			return audit.See(audit.Nothing{}, via)
 		case e.Hello.State == audit.Seen:
-			missing++
+			missing = append(missing, e)
 		}
 	}
-	if missing >= agreeing {
+	if voices(missing) >= agreeing {
 		return audit.None[audit.Nothing](audit.NotOffered, "no control host offers STARTTLS", via)
 	}
 	return audit.Dark[audit.Nothing](audit.Reason{Code: audit.NotLearned, Text: "too few control hosts answered EHLO"}, via)

@@ -23,6 +23,11 @@ const (
 	bitsIPv6 = 48
 )
 
+// operatorsOf are those of a server that was looked at.
+func operatorsOf(e audit.Endpoint) []operator {
+	return operators(smtp.Target{Host: e.Host, Addr: e.Addr})
+}
+
 // operators are those of a server: its name's, where that is one, then its
 // network's.
 func operators(t smtp.Target) []operator {
@@ -42,16 +47,17 @@ func operators(t smtp.Target) []operator {
 }
 
 // registrable is the registrable domain of a host name; the name itself where
-// it has none, and empty for an address.
+// it has none, and empty for an address. It never looks like a network, whatever
+// octets the name has: nobody may wait for himself.
 func registrable(host audit.DNSName) string {
-	domain, ok := dnscheck.Registrable(host)
 	name := strings.ToLower(strings.TrimSuffix(string(host), "."))
 	_, err := netip.ParseAddr(name)
+	domain, ok := dnscheck.Registrable(host)
 	switch {
 	case ok:
-		return string(domain)
+		name = string(domain)
 	case err == nil || strings.HasPrefix(name, "["):
 		return ""
 	}
-	return name
+	return strings.ReplaceAll(name, "/", "_")
 }

@@ -28,6 +28,8 @@ func TestOperators(t *testing.T) {
 		{"localhost", "127.0.0.1", []operator{"localhost", "127.0.0.0/24"}},
 		{"192.0.2.25", "192.0.2.25", []operator{"192.0.2.0/24"}},
 		{"[192.0.2.25]", "192.0.2.25", []operator{"192.0.2.0/24"}},
+		// A name that looks like a network is none, or it would wait for itself.
+		{"2001:db8:1::/48", "2001:db8:1::25", []operator{"2001:db8:1::_48", "2001:db8:1::/48"}},
 	} {
 		got := operators(at(c.host, c.addr))
 		if !slices.Equal(got, c.want) {
@@ -109,7 +111,7 @@ func (q *queue) Probe(ctx context.Context, t smtp.Target) (audit.Endpoint, []aud
 	q.tried[at]++
 	q.mu.Unlock()
 	e := audit.Endpoint{Host: t.Host, Addr: t.Addr, Port: t.Port, Mode: t.Mode}
-	sessions := []audit.Session{{Endpoint: e.Subject(), Attempted: true}}
+	sessions := []audit.Session{{Endpoint: e.Subject(), N: 1, Started: time.Now(), Attempted: true}}
 	if !slices.Contains(q.silent, at) {
 		q.connect(ctx, t, time.Second)
 		welcomes(t.Host.String())(&e)

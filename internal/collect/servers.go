@@ -32,23 +32,34 @@ func (c *Collector) endpoint(ctx context.Context, t smtp.Target, probe bool) {
 	t.Doubt = seen
 	e, sessions, ours := c.cfg.Shared.probe(ctx, c.prober, t)
 	seen(e)
+	if c.answers(e) && len(sessions) > 0 {
+		c.cfg.Shared.answer(wayTo(t.Addr, t.Port), sessions[0].Started)
+	}
 	c.tell(subject, "SMTP", e.Connect.State)
 	c.keep(func() {
 		c.result.HELO = c.helo
 		c.count(t, sessions, ours)
 	})
 	if e.TLS.State == audit.Seen && c.plan.Scope.Has(audit.AreaTLS) {
-		f, more := c.floor(ctx, t, len(sessions)+1)
+		f, more := c.floor(ctx, t, e, len(sessions)+1)
 		e, sessions = f.Onto(e), slices.Concat(sessions, more)
 	}
 	c.addEndpoint(e, sessions)
 	c.names(ctx, e)
 }
 
-// floor tries the old versions of TLS where there is TLS. The pause that two
-// connections to one address have between them passes before it, so the host's
-// other addresses come first.
-func (c *Collector) floor(ctx context.Context, t smtp.Target, n int) (smtp.Floor, []audit.Session) {
+// floor tries the old versions of TLS where there is TLS, unless the server has
+// turned us away: then it is left alone. The pause that two connections to one
+// address have between them passes before it, so the host's other addresses
+// come first.
+func (c *Collector) floor(ctx context.Context, t smtp.Target, e audit.Endpoint, n int) (smtp.Floor, []audit.Session) {
+	if e.Refusal.State == audit.Seen && e.HelloTLS.State == audit.Unknown {
+		why := audit.Reason{Code: audit.TempFail, Text: "not tried: the server turned us away for the time being (4xx), and is not connected to again"}
+		if e.Refusal.Value.Code/100 == 5 {
+			why = audit.Reason{Code: audit.RefusedUs, Text: "not tried: the server turned us away (5xx), and is not connected to again"}
+		}
+		return smtp.NoFloor(t, why), nil
+	}
 	subject := audit.EndpointSubject(t.Host, t.Addr, t.Port)
 	c.emit(Event{Subject: subject, What: "oldTLS", Begin: true})
 	f, sessions, ours := c.cfg.Shared.floor(ctx, c.prober, t, n, c.cfg.FloorAfter)

@@ -1,15 +1,15 @@
 package collect
 
 import (
-	"container/list"
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/dial"
+	"mailaudit/internal/recent"
 	"mailaudit/internal/smtp"
 )
 
@@ -17,6 +17,8 @@ import (
 const (
 	maxProbes = 2048             // every other one some ten kilobytes; a provider is always among the last used
 	probeAge  = 15 * time.Minute // a batch of hours shall not tell the morning's news in the evening
+	failAge   = time.Minute      // where nobody answered: it may have been our own network
+	maxKept   = 32 << 10         // octets that a server said; ordinary ones say four thousand
 )
 
 // Shared is what the runs of a batch have in common at SMTP servers: a server
@@ -25,12 +27,12 @@ const (
 // for concurrent use.
 type Shared struct {
 	mu     sync.Mutex // guards what follows, never held while waiting
-	probes map[place]*list.Element
-	order  *list.List // of *probe, the last used in front
+	probes *recent.Cache[place, *probe]
 	turns  map[operator]*turn
 
-	errands errands // what is looked at once for all
-	mains   map[netip.AddrPort]*mains
+	errands  errands // what is looked at once for all
+	mains    map[netip.Addr]*mains
+	answered map[way]time.Time // when a look began last that a server answered
 }
 
 // place is what is looked at once. Under most circumstances what a server shows
@@ -61,7 +63,8 @@ type turn struct {
 	users int
 }
 
-// mains counts the main dialogues that are wanted or under way at a server.
+// mains counts the main dialogues that are wanted or under way at an address,
+// whatever the port.
 type mains struct {
 	n    int
 	none chan struct{} // closed when there is none any more
@@ -70,9 +73,9 @@ type mains struct {
 // NewShared makes one.
 func NewShared() *Shared {
 	return &Shared{
-		probes: map[place]*list.Element{}, order: list.New(),
-		turns: map[operator]*turn{}, mains: map[netip.AddrPort]*mains{},
-		errands: errands{by: map[string]*errand{}},
+		probes: recent.New[place, *probe](maxProbes),
+		turns:  map[operator]*turn{}, mains: map[netip.Addr]*mains{}, answered: map[way]time.Time{},
+		errands: errands{by: recent.New[string, *errand](maxErrands)},
 	}
 }
 
@@ -85,7 +88,7 @@ func (s *Shared) Drain() { s.errands.running.Wait() }
 // A look lives on the ctx of the one who began it, who learns the part that was
 // seen when that ends; the others then look themselves.
 func (s *Shared) probe(ctx context.Context, prober Prober, t smtp.Target) (audit.Endpoint, []audit.Session, bool) {
-	defer s.want(netip.AddrPortFrom(t.Addr, t.Port))()
+	defer s.want(t.Addr)()
 	t.Turn = s.turn(t)
 	at := place{addr: t.Addr, port: t.Port, mode: t.Mode, mail: t.TryMail}
 	for {
@@ -95,7 +98,7 @@ func (s *Shared) probe(ctx context.Context, prober Prober, t smtp.Target) (audit
 			return p.endpoint, p.sessions, true
 		}
 		if !wait(ctx, p.done) {
-			return smtp.Unobserved(t, gaveUp(ctx)), nil, false
+			return smtp.Unobserved(t, dial.GaveUp(ctx)), nil, false
 		}
 		if p.void {
 			continue
@@ -122,12 +125,12 @@ func (s *Shared) floor(ctx context.Context, prober Prober, t smtp.Target, n int,
 		if ours {
 			// No turn is held meanwhile: the operator's other servers come first.
 			pause(ctx, after)
-			s.settle(ctx, netip.AddrPortFrom(t.Addr, t.Port))
+			s.settle(ctx, t.Addr)
 			s.look(ctx, p, func() { p.floor, p.sessions = prober.Floor(ctx, t, n) })
 			return p.floor, p.sessions, true
 		}
 		if !wait(ctx, p.done) {
-			return smtp.NoFloor(t, gaveUp(ctx)), nil, false
+			return smtp.NoFloor(t, dial.GaveUp(ctx)), nil, false
 		}
 		if !p.void {
 			return p.floor, renamed(p.sessions, audit.EndpointSubject(t.Host, t.Addr, t.Port)), false
@@ -135,15 +138,15 @@ func (s *Shared) floor(ctx context.Context, prober Prober, t smtp.Target, n int,
 	}
 }
 
-// want notes that a main dialogue is wanted at a server; the returned function
+// want notes that a main dialogue is wanted at an address; the returned function
 // takes it back.
-func (s *Shared) want(server netip.AddrPort) func() {
+func (s *Shared) want(addr netip.Addr) func() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.mains[server]
+	m := s.mains[addr]
 	if m == nil {
 		m = &mains{none: make(chan struct{})}
-		s.mains[server] = m
+		s.mains[addr] = m
 	}
 	m.n++
 	return func() {
@@ -152,16 +155,16 @@ func (s *Shared) want(server netip.AddrPort) func() {
 		m.n--
 		if m.n == 0 {
 			close(m.none)
-			delete(s.mains, server)
+			delete(s.mains, addr)
 		}
 	}
 }
 
-// settle waits until no main dialogue is wanted at a server any more, or for
+// settle waits until no main dialogue is wanted at an address any more, or for
 // ctx: of the connections that an address is good for, those come first.
-func (s *Shared) settle(ctx context.Context, server netip.AddrPort) {
+func (s *Shared) settle(ctx context.Context, addr netip.Addr) {
 	s.mu.Lock()
-	m := s.mains[server]
+	m := s.mains[addr]
 	s.mu.Unlock()
 	if m != nil {
 		wait(ctx, m.none)
@@ -186,7 +189,7 @@ func (s *Shared) look(ctx context.Context, p *probe, make func()) {
 	p.endpoint = whole.SMTP[0]
 	p.at = time.Now()
 	p.void = ctx.Err() != nil
-	if p.void {
+	if p.void || p.large() {
 		s.drop(p)
 	}
 	close(p.done)
@@ -197,44 +200,73 @@ func (s *Shared) look(ctx context.Context, p *probe, make func()) {
 func (s *Shared) join(at place) (*probe, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.probes[at]
-	if e != nil && !e.Value.(*probe).stale() {
-		s.order.MoveToFront(e)
-		return e.Value.(*probe), false
+	p, known := s.probes.Get(at)
+	if known && !p.stale() {
+		return p, false
 	}
-	if e != nil {
-		s.remove(e)
-	}
-	p := &probe{place: at, done: make(chan struct{})}
-	s.probes[at] = s.order.PushFront(p)
-	if s.order.Len() > maxProbes {
-		s.remove(s.order.Back())
-	}
+	p = &probe{place: at, done: make(chan struct{})}
+	s.probes.Put(at, p)
 	return p, true
+}
+
+// answer notes that a look, which began at a time, met a server that answers.
+func (s *Shared) answer(w way, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at.After(s.answered[w]) {
+		s.answered[w] = at
+	}
+}
+
+// open reports whether a way is seen to be open at or after a time.
+func (s *Shared) open(w way, since time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ever := s.answered[w]
+	return ever && !at.Before(since)
 }
 
 func (p *probe) stale() bool {
 	select {
 	case <-p.done:
+		if failed(p.endpoint) {
+			return time.Since(p.at) > failAge
+		}
 		return time.Since(p.at) > probeAge
 	default:
 		return false
 	}
 }
 
+// large reports whether a server said so much that it is not worth being kept.
+func (p *probe) large() bool {
+	n := 0
+	for _, s := range p.sessions {
+		for _, l := range s.Lines {
+			n += len(l.Text)
+		}
+	}
+	for _, l := range p.endpoint.Greeting.Value.Lines {
+		n += len(l)
+	}
+	for _, h := range []audit.Hello{p.endpoint.Hello.Value, p.endpoint.HelloTLS.Value} {
+		for _, k := range h.Keywords {
+			n += len(k.Name) + len(k.Params)
+		}
+	}
+	for _, c := range p.endpoint.TLS.Value.Chain {
+		for _, name := range slices.Concat(c.Names, c.Services) {
+			n += len(name)
+		}
+	}
+	return n > maxKept
+}
+
 // drop forgets a probe, unless another one has taken its place.
 func (s *Shared) drop(p *probe) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.probes[p.place]
-	if e != nil && e.Value.(*probe) == p {
-		s.remove(e)
-	}
-}
-
-func (s *Shared) remove(e *list.Element) {
-	s.order.Remove(e)
-	delete(s.probes, e.Value.(*probe).place)
+	s.probes.Drop(p.place, p)
 }
 
 // enter waits for the turn with all of these operators, or for ctx. The
@@ -314,13 +346,4 @@ func renamed(sessions []audit.Session, subject string) []audit.Session {
 		out[i].Endpoint = subject
 	}
 	return out
-}
-
-// gaveUp is the reason for a ctx that has ended: the time was over, or the
-// user stopped it.
-func gaveUp(ctx context.Context) audit.Reason {
-	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) || errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return audit.Reason{Code: audit.Deadline, Text: "the time of this audit ran out"}
-	}
-	return audit.Reason{Code: audit.Interrupted, Text: "the run was interrupted"}
 }

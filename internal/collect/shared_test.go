@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -115,6 +116,30 @@ func TestFloorComesLast(t *testing.T) {
 		}
 		wg.Wait()
 		if len(s.looks) != 4 || s.looks[3] != "old.a.example.org 192.0.2.25" || len(shared.mains) > 0 {
+			t.Errorf("%v, %v", s.looks, shared.mains)
+		}
+	})
+}
+
+// So it is on all ports of the address, which has one budget of connections.
+func TestFloorComesAfterOtherPorts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, shared := &server{takes: time.Second, show: certified("a.example.org")}, NewShared()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			shared.probe(t.Context(), s, at("a.example.org", "192.0.2.25"))
+			shared.floor(t.Context(), s, at("old.example.org", "192.0.2.25"), 2, time.Second)
+		})
+		for i, host := range []string{"b.example.org", "c.example.org", "d.example.org"} {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i+1) * time.Nanosecond)
+				target := at(host, "192.0.2.25")
+				target.Port = audit.PortSubmission
+				shared.probe(t.Context(), s, target)
+			})
+		}
+		wg.Wait()
+		if len(s.looks) != 5 || s.looks[4] != "old.example.org 192.0.2.25" || len(shared.mains) > 0 {
 			t.Errorf("%v, %v", s.looks, shared.mains)
 		}
 	})
@@ -268,10 +293,46 @@ func TestSharedForgets(t *testing.T) {
 		for i := range maxProbes + 10 {
 			look(netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}).String())
 		}
-		if len(shared.probes) != maxProbes || shared.order.Len() != maxProbes {
-			t.Errorf("%d and %d are kept", len(shared.probes), shared.order.Len())
+		if shared.probes.Len() != maxProbes {
+			t.Errorf("%d are kept", shared.probes.Len())
 		}
 	})
+}
+
+// Servers that say very much are not kept: two thousand of them would take a
+// gigabyte. Whoever waits for the look has it all the same.
+func TestSharedIsBounded(t *testing.T) {
+	long := audit.Raw(strings.Repeat("x", maxKept+1))
+	for name, show := range map[string]func(*audit.Endpoint){
+		"a long greeting": func(e *audit.Endpoint) { e.Greeting = audit.See(audit.Greeting{Lines: []audit.Raw{long}}, "") },
+		"long extensions": func(e *audit.Endpoint) {
+			e.HelloTLS = audit.See(audit.Hello{Keywords: []audit.Keyword{{Name: "X", Params: long}}}, "")
+		},
+		"a certificate with many names": func(e *audit.Endpoint) {
+			e.TLS = audit.See(audit.TLS{Chain: []audit.Certificate{{Names: []audit.Raw{"mx.example.org", long}}}}, "")
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s, shared := &server{takes: time.Second, show: show}, NewShared()
+			var wg sync.WaitGroup
+			for range 5 {
+				wg.Go(func() {
+					e, _, _ := shared.probe(t.Context(), s, at("mx.example.org", "192.0.2.25"))
+					if e.Connect.State != audit.Seen {
+						t.Errorf("%s: %+v", name, e.Connect)
+					}
+				})
+			}
+			wg.Wait()
+			if len(s.looks) != 1 || shared.probes.Len() != 0 {
+				t.Errorf("%s: %d looks, %d are kept", name, len(s.looks), shared.probes.Len())
+			}
+		})
+	}
+	p := &probe{sessions: []audit.Session{{Lines: []audit.Line{{Text: long[:maxKept/2+1]}}}, {Lines: []audit.Line{{Text: long[:maxKept/2+1]}}}}}
+	if !p.large() {
+		t.Error("two long dialogues are not seen to be long")
+	}
 }
 
 // What runs share they bring into canonical form at the same time: the race

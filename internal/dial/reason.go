@@ -48,6 +48,10 @@ func ended(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", errEnded, err)
 }
 
+// GaveUp is the reason for a ctx that has ended: the time was over, or somebody
+// stopped the run. It is undefined before.
+func GaveUp(ctx context.Context) audit.Reason { return Reason(ended(ctx)) }
+
 // blockedError is ErrBlocked with the kind of the address.
 type blockedError struct {
 	addr netip.Addr

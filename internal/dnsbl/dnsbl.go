@@ -13,6 +13,7 @@ import (
 	"github.com/miekg/dns"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/dial"
 	"mailaudit/internal/resolve"
 )
 
@@ -140,7 +141,7 @@ func (c *Checker) look(ctx context.Context, l List, subject string) audit.Obs[[]
 	case first.state != audit.Seen:
 		return audit.Dark[[]audit.ListCode](first.why, first.via)
 	case !pause(ctx, c.cfg.Confirm):
-		return audit.Dark[[]audit.ListCode](ended(ctx), first.via)
+		return audit.Dark[[]audit.ListCode](dial.GaveUp(ctx), first.via)
 	}
 	return confirm(first, classify(l, c.cfg.Again.Ask(ctx, name, dns.TypeA)))
 }
@@ -184,13 +185,4 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// ended is the reason for a ctx that has ended. A cause may say that time ran
-// out where Err cannot: the run was then canceled because of it.
-func ended(ctx context.Context) audit.Reason {
-	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) || errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return audit.Reason{Code: audit.Deadline, Text: "the time of this audit ran out"}
-	}
-	return audit.Reason{Code: audit.Interrupted, Text: "the run was interrupted"}
 }

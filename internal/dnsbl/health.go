@@ -8,6 +8,7 @@ import (
 	"github.com/miekg/dns"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/dial"
 )
 
 // Health tests a list, the first time that it is asked for, and describes it.
@@ -32,7 +33,7 @@ func (c *Checker) health(ctx context.Context, l List) audit.Obs[audit.Nothing] {
 			select {
 			case <-t.done:
 			case <-ctx.Done():
-				return audit.Dark[audit.Nothing](ended(ctx), "")
+				return audit.Dark[audit.Nothing](dial.GaveUp(ctx), "")
 			}
 		}
 		if !t.void {
@@ -76,7 +77,7 @@ func (c *Checker) test(ctx context.Context, l List) audit.Obs[audit.Nothing] {
 		return first
 	}
 	if !pause(ctx, c.cfg.Confirm) {
-		return audit.Dark[audit.Nothing](ended(ctx), first.Via)
+		return audit.Dark[audit.Nothing](dial.GaveUp(ctx), first.Via)
 	}
 	second := l.tested(c.points(ctx, c.cfg.Again, l))
 	switch {

@@ -254,11 +254,13 @@ func (s *stream) idle(d time.Duration) {
 	}
 }
 
-// pending reports whether there are bytes to read now.
-func (s *stream) pending() bool {
+// spoken reports whether words have come that nobody has read: a ClientHello
+// (a handshake record, RFC 8446 section 5.1) is none.
+func (s *stream) spoken() bool {
+	const handshake = 0x16
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.chunks) > 0 && passed(s.chunks[0].at) && len(s.chunks[0].data) > 0
+	return len(s.chunks) > 0 && passed(s.chunks[0].at) && len(s.chunks[0].data) > 0 && s.chunks[0].data[0] != handshake
 }
 
 func (s *stream) setDeadline(which *time.Time, t time.Time) {

@@ -103,9 +103,10 @@ func (s *session) say(text string) error {
 
 // send writes bytes. A client that has spoken before the last of the greeting
 // broke RFC 5321 section 4.3.1, and servers turn such clients away; not so on a
-// connection that begins with TLS, where the client speaks first.
+// connection that begins with TLS, where the client speaks first, or would if the
+// server knew of it.
 func (s *session) send(text string) error {
-	if s.silent && s.conn == net.Conn(s.raw) && s.raw.in.pending() {
+	if s.silent && s.conn == net.Conn(s.raw) && s.raw.in.spoken() {
 		s.problem(0, "the client spoke before the greeting was complete")
 		s.silent = false // once is enough
 	}

@@ -416,8 +416,8 @@ func TestCloseInterrupts(t *testing.T) {
 			t.Errorf("after Close: %+v", a.Why)
 		}
 		c.Close() // twice does no harm
-		if len(c.memo.flights) != 0 {
-			t.Errorf("interrupted questions are remembered: %v", c.memo.flights)
+		if c.memo.Len() != 0 {
+			t.Errorf("%d interrupted questions are remembered", c.memo.Len())
 		}
 		f.senders.Wait()
 		if f.opened() != 0 {

@@ -1,10 +1,10 @@
 package resolve
 
 import (
-	"container/list"
 	"time"
 
 	"mailaudit/internal/audit"
+	"mailaudit/internal/recent"
 )
 
 // How long an answer serves runs that did not ask for it. A second look that
@@ -27,42 +27,19 @@ const (
 
 // memory holds the flights that were boarded last.
 type memory struct {
-	flights map[key]*list.Element
-	order   *list.List // of *flight, the last used in front
+	*recent.Cache[key, *flight]
 }
 
-func newMemory() memory { return memory{map[key]*list.Element{}, list.New()} }
+func newMemory() memory { return memory{recent.New[key, *flight](maxMemory)} }
 
-// get finds a flight that is under way, or not too old.
-func (m memory) get(k key, now time.Time) *flight {
-	e := m.flights[k]
-	if e == nil {
+// current finds a flight that is under way, or not too old.
+func (m memory) current(k key, now time.Time) *flight {
+	f, known := m.Get(k)
+	if known && f.stale(now) {
+		m.Drop(k, f)
 		return nil
 	}
-	f := e.Value.(*flight)
-	if f.stale(now) {
-		m.drop(f)
-		return nil
-	}
-	m.order.MoveToFront(e)
 	return f
-}
-
-// put keeps a flight and forgets the one that was used the longest ago.
-func (m memory) put(f *flight) {
-	m.flights[f.question.key] = m.order.PushFront(f)
-	if m.order.Len() > maxMemory {
-		m.drop(m.order.Back().Value.(*flight))
-	}
-}
-
-// drop forgets a flight, unless another one has taken its place.
-func (m memory) drop(f *flight) {
-	e := m.flights[f.question.key]
-	if e != nil && e.Value.(*flight) == f {
-		m.order.Remove(e)
-		delete(m.flights, f.question.key)
-	}
 }
 
 // stale reports whether an answer is too old for whoever asks now.

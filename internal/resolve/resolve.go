@@ -175,17 +175,17 @@ func (c *Client) Queries() []audit.Query { return c.own.Queries() }
 func (c *Client) board(ctx context.Context, q *question) (*flight, bool, audit.Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f := c.memo.get(q.key, time.Now())
+	f := c.memo.current(q.key, time.Now())
 	switch {
 	case f != nil:
 		return f, false, audit.Reason{}
 	case ctx.Err() != nil:
-		return nil, false, gaveUp(ctx)
+		return nil, false, dial.GaveUp(ctx)
 	case c.closed:
 		return nil, false, dial.Reason(context.Canceled)
 	}
 	f = &flight{question: q, done: make(chan struct{})}
-	c.memo.put(f)
+	c.memo.Put(q.key, f)
 	c.flights.Go(func() { c.fly(f) })
 	return f, true, audit.Reason{}
 }
@@ -204,19 +204,8 @@ func (c *Client) fly(f *flight) {
 	f.at = time.Now()
 	if f.step.answer.Why.Code == audit.Interrupted {
 		c.mu.Lock()
-		c.memo.drop(f)
+		c.memo.Drop(q.key, f)
 		c.mu.Unlock()
 	}
 	close(f.done)
-}
-
-// gaveUp is the reason for a ctx that has ended. A cause that is one of the
-// two context errors wins over ctx.Err: a run that is canceled because its
-// time is over was not interrupted by anybody.
-func gaveUp(ctx context.Context) audit.Reason {
-	cause := dial.Reason(context.Cause(ctx))
-	if cause.Code == audit.Deadline || cause.Code == audit.Interrupted {
-		return cause
-	}
-	return dial.Reason(ctx.Err())
 }

@@ -77,7 +77,7 @@ func (v *View) one(ctx context.Context, q *question) *step {
 	case <-f.done:
 		return f.step
 	case <-ctx.Done():
-		return &step{answer: *unasked(q.name, q.qtype, gaveUp(ctx))}
+		return &step{answer: *unasked(q.name, q.qtype, dial.GaveUp(ctx))}
 	}
 }
 

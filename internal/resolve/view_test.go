@@ -104,17 +104,18 @@ func TestMemoryIsBounded(t *testing.T) {
 		return f
 	}
 	popular := flown("popular")
-	m.put(popular)
+	m.Put(popular.question.key, popular)
 	for i := range 3 * maxMemory {
-		m.put(flown(fmt.Sprintf("n%d", i)))
-		if m.get(popular.question.key, now) == nil {
+		f := flown(fmt.Sprintf("n%d", i))
+		m.Put(f.question.key, f)
+		if m.current(popular.question.key, now) == nil {
 			t.Fatalf("forgotten after %d", i)
 		}
 	}
-	if m.order.Len() != maxMemory || len(m.flights) != maxMemory {
-		t.Errorf("%d and %d are kept", m.order.Len(), len(m.flights))
+	if m.Len() != maxMemory {
+		t.Errorf("%d are kept", m.Len())
 	}
-	if m.get(key{"n0", dns.TypeA}, now) != nil {
+	if m.current(key{"n0", dns.TypeA}, now) != nil {
 		t.Error("the oldest is still there")
 	}
 }

@@ -24,7 +24,7 @@ func EvaluateWith(s *audit.Snapshot, catalogue []Rule) []audit.Finding {
 		if !s.Scope.Has(rule.Area()) {
 			continue
 		}
-		findings := judge(s, rule, said, tree)
+		findings := judge(s, &Report{rule: rule, refusals: said, tree: tree, held: held})
 		for j := range findings {
 			f := &findings[j]
 			suspend(rule, f, held)
@@ -41,8 +41,8 @@ func EvaluateWith(s *audit.Snapshot, catalogue []Rule) []audit.Finding {
 
 // judge runs one rule. A panic is a bug of ours and must not cost the user
 // the rest of the audit: it becomes one unknown.
-func judge(s *audit.Snapshot, rule *Rule, said *refusals, tree *spfTree) (findings []audit.Finding) {
-	r := &Report{rule: rule, refusals: said, tree: tree}
+func judge(s *audit.Snapshot, r *Report) (findings []audit.Finding) {
+	rule := r.rule
 	defer func() {
 		p := recover()
 		if p == nil {

@@ -281,6 +281,8 @@ func (r *Report) explained(e audit.Endpoint) audit.Endpoint {
 	explain(&e.StartTLS, why, dropped)
 	explain(&e.TLS, why, dropped)
 	explain(&e.HelloTLS, why, dropped)
+	explain(&e.OldTLS, why, dropped)
+	explain(&e.StartTLSSteady, why, dropped)
 	explain(&e.Pace, why, dropped)
 	if e.Hello.State != audit.Absent { // else HELO was refused for reasons of its own
 		explain(&e.Hello, why, dropped)

@@ -37,6 +37,9 @@ func wordRefusals() []RefusalPattern {
 		{"words.tls", "", "", "", `\b(?:tls|starttls|encryption)\b.{0,20}\b(?:required|needed|mandatory|first)\b|\brequires? (?:tls|encryption|a secure)`, audit.NeedsTLS, ""},
 		{"words.no-user", "", "5", "", `\b(?:user|recipient|mailbox)\b.{0,20}\b(?:unknown|not found|does not exist)\b`, audit.NoSuchUser, ""},
 		{"words.policy", "", "", "", `\bpolic(?:y|ies)\b|\bdenied\b|\bdeny\b|\bprohibit|\bforbidden\b|\bnot (?:allowed|permitted|authori[sz]ed|welcome|trusted)\b|\bblocked\b|\bbanned\b|\brejected\b|\bgo away\b|\bdisallowed\b|\bspam`, audit.PolicyRefusal, ""},
+		// Sendmail and Exim have one sentence for clients that they refuse by a rule
+		// of theirs (srvrsmtp.c, check_relay; host_reject_connection).
+		{"words.turned-away", "", "5", "not a", `\besmtp not accepting messages\b|\bsmtp service not available\b`, audit.PolicyRefusal, ""},
 
 		{"status.capacity", "", "4", "4.", `\b4\.(?:3\.[12]|4\.5)\b`, audit.Busy, ""},               // RFC 3463 3.4, 3.5: full, not accepting, congested
 		{"status.policy", "", "", ".7.", `^[45]\d\d(?: \S+)? [45]\.7\.\d`, audit.PolicyRefusal, ""}, // RFC 3463 3.8: security or policy

@@ -16,6 +16,7 @@ type Report struct {
 	worst    map[string]audit.Severity // by subject, see AtWorst
 	refusals *refusals                 // shared by the rules of an evaluation
 	tree     *spfTree                  // shared as well
+	held     map[string]audit.Reason   // endpoints of which nothing can be judged from here, see suspended
 }
 
 // Fault is the content of a fail.

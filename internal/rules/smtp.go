@@ -113,9 +113,7 @@ func judgeReachable(s *audit.Snapshot, r *Report) {
 		case wayOut(s, e):
 			r.Fail(e.Subject(), deadFault(s, e, proven))
 		case e.Connect.State == audit.Absent:
-			r.Unknown(e.Subject(), audit.Reason{Code: audit.EgressBlock,
-				Text: "the connection was refused, and nothing else was reached from here: a firewall on our side would look the same"},
-				Seen(e.Connect.Via, "connection refused, twice"))
+			r.Unknown(e.Subject(), refusedByWhom(), Seen(e.Connect.Via, "connection refused, twice"))
 		default:
 			Need(r, e.Subject(), e.Connect)
 		}

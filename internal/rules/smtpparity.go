@@ -44,7 +44,7 @@ func judgeParity(s *audit.Snapshot, r *Report) {
 	for _, h := range hosts {
 		known = known && Gather(addrsOf(h)...).dark == nil
 		for _, e := range endpointsOf(s, h) {
-			o, meant := inventory(e)
+			o, meant := inventory(r.heard(s, e))
 			if meant && (oneServer(s) || e.Port == portMX) {
 				compared, replies = append(compared, e), append(replies, o)
 			}

@@ -25,12 +25,17 @@ func submissionHosts(s *audit.Snapshot, r *Report, judge func(h audit.Host)) {
 	}
 }
 
-// doors are the endpoints of a host at which mail is handed in.
-func doors(s *audit.Snapshot, h audit.Host) []audit.Endpoint {
-	return slices.DeleteFunc(endpointsOf(s, h), func(e audit.Endpoint) bool {
+// doors are the endpoints of a host at which mail is handed in, as they count
+// for the host.
+func doors(s *audit.Snapshot, r *Report, h audit.Host) []audit.Endpoint {
+	var out []audit.Endpoint
+	for _, e := range endpointsOf(s, h) {
 		_, submits := audit.SubmissionMode(e.Port)
-		return !submits
-	})
+		if submits {
+			out = append(out, r.heard(s, e))
+		}
+	}
+	return out
 }
 
 // tlsSettled reports whether it is known that an endpoint has no TLS: what has to
@@ -41,7 +46,7 @@ func tlsSettled(e audit.Endpoint) bool {
 
 func judgeSubmissionTLS(s *audit.Snapshot, r *Report) {
 	submissionHosts(s, r, func(h audit.Host) {
-		subject, mine := h.Name.String(), doors(s, h)
+		subject, mine := h.Name.String(), doors(s, r, h)
 		var evidence []string
 		open := false
 		for _, e := range mine {
@@ -141,7 +146,7 @@ func namesServer(records []audit.SRVRecord) bool {
 func namedPrefers465(s *audit.Snapshot, r *Report, h audit.Host) {
 	subject := h.Name.String()
 	var first, clear []audit.Obs[audit.Nothing]
-	for _, e := range doors(s, h) {
+	for _, e := range doors(s, r, h) {
 		if e.Port == audit.PortSubmissions {
 			first = append(first, e.Connect)
 		} else {
@@ -208,7 +213,7 @@ func otherDoor(s *audit.Snapshot, r *Report, refused audit.Endpoint) bool {
 		return false
 	}
 	var others []audit.Obs[audit.Nothing]
-	for _, e := range doors(s, audit.Host{Name: refused.Host}) {
+	for _, e := range doors(s, r, audit.Host{Name: refused.Host}) {
 		if e.Port != refused.Port {
 			others = append(others, e.Connect)
 		}

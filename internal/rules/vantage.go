@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"mailaudit/internal/audit"
@@ -23,7 +24,7 @@ func vantageRules() []Rule {
 		},
 		Why: "Most homes, offices and clouds shut port 25 outwards, so that machines that were broken into cannot send spam. Seen from there " +
 			"every mail server looks dead. So when one does not answer, and no other one does either, a few control hosts of large operators are asked, " +
-			"once in a call; and the server itself on ports 465 and 587. Where nothing comes back from port 25 at all, nothing is held against anybody: what is seen over SMTP is unknown.",
+			"and the server itself on ports 465 and 587. Where nothing comes back from port 25 at all, nothing is held against anybody: what is seen over SMTP is unknown.",
 		Fix:   leave,
 		Judge: func(s *audit.Snapshot, r *Report) { judgeWayOut(s, r, true) },
 	}, {
@@ -143,13 +144,20 @@ func besideEvidence(g audit.Egress) []string {
 // proof is what is known of the way to an endpoint: Seen where another
 // endpoint of the same family and port was reached, or a control host was;
 // Absent where no control host answers; a zero observation where nobody was asked.
+// Control hosts that were asked although another endpoint had answered were so
+// because that was before our own network may have gone down.
 func proof(s *audit.Snapshot, to audit.Endpoint) audit.Obs[audit.Nothing] {
+	out := s.Facts.EgressOf(to).Out
+	beside := []audit.Code{audit.Disagree, audit.Deadline, audit.Interrupted} // asked for another reason
+	if out.State == audit.Absent || out.State == audit.Unknown && !slices.Contains(beside, out.Why.Code) {
+		return out
+	}
 	for _, e := range s.Facts.SMTP {
 		if e.Answers(proxied(s)) && e.Port == to.Port && audit.FamilyOf(e.Addr) == audit.FamilyOf(to.Addr) {
 			return e.Connect
 		}
 	}
-	return s.Facts.EgressOf(to).Out
+	return out
 }
 
 // proxied reports whether the run connected through a proxy: then our own side
@@ -275,6 +283,28 @@ func suspended(s *audit.Snapshot) map[string]audit.Reason {
 		}
 	}
 	return out
+}
+
+// heard is an endpoint as it counts for its host and its domain: of one that
+// nothing can be judged of from here nothing is known, and neither is it of one
+// that refuses where a firewall on our side would look the same.
+func (r *Report) heard(s *audit.Snapshot, e audit.Endpoint) audit.Endpoint {
+	why, held := r.held[e.Subject()]
+	if !held && e.Connect.State == audit.Absent && !wayOut(s, e) {
+		why, held = refusedByWhom(), true
+	}
+	if held {
+		e.Connect = audit.Dark[audit.Nothing](why, e.Connect.Via)
+		e.StartTLS = audit.Dark[audit.Nothing](why, e.StartTLS.Via)
+		e.TLS = audit.Dark[audit.TLS](why, e.TLS.Via)
+	}
+	return e
+}
+
+// refusedByWhom is why a refusal may say nothing of the server.
+func refusedByWhom() audit.Reason {
+	return audit.Reason{Code: audit.EgressBlock,
+		Text: "the connection was refused, and nothing else was reached from here: a firewall on our side would look the same"}
 }
 
 // suspend turns what a rule says of an endpoint into unknown where nothing can

@@ -28,8 +28,9 @@ func (l look) secured() bool {
 
 // told is what one connection was told of STARTTLS, as the one element of a
 // list: that it may come, or that it may not. The list is empty where the
-// connection did not come that far, or was put off.
-func (l look) told() []bool {
+// connection did not come that far, or was put off or refused. granted: a
+// handshake was begun.
+func (l look) told(granted bool) []bool {
 	listed := place(l.line, stepStartTLS)
 	declined := l.how == negative && l.why.Code == audit.Declined && l.end == place(l.line, stepTLS)
 	switch {
@@ -39,8 +40,8 @@ func (l look) told() []bool {
 		return []bool{false}
 	case l.end == listed:
 		return nil
-	case l.end == place(l.line, stepTLS) && l.how != negative && l.why.Code == audit.TempFail:
-		return nil // 454: neither
+	case l.end <= place(l.line, stepTLS) && !granted:
+		return nil // 454, or "not you", or no reply: neither
 	}
 	return []bool{true}
 }
@@ -125,7 +126,7 @@ func (p *Prober) enlarge(ctx context.Context, t Target, first, small look) (look
 	}
 	once := audit.Reason{Code: audit.Once, Text: "seen once and not confirmed: a ClientHello with post-quantum key shares fails, and a smaller one does not"}
 	small.large = audit.Dark[audit.Nothing](once, "")
-	if !pause(ctx, p.cfg.Limits.ConfirmAfter) {
+	if small.said.Code != 0 || !pause(ctx, p.cfg.Limits.ConfirmAfter) { // whoever turns us away is left alone
 		return small, nil
 	}
 	third, s := p.look(ctx, t, 3, acts(t), offerAll)

@@ -116,6 +116,8 @@ func TestSteadyOffer(t *testing.T) {
 		{"offered, then declined", []any{good, declines}, "-", "!varies"},
 		{"offered, then put off", []any{good, later}, "-", "temporary"},
 		{"offered, then turned away", []any{good, greets("421 busy")}, "-", "temporary"},
+		{"offered, then refused", []any{good, afterEHLO(func(s *peer) { s.answer("STARTTLS", "554 5.7.1 not you"); s.bye() })}, "-", "refused-us"},
+		{"offered, then hung up on", []any{good, afterEHLO(func(s *peer) { s.want("STARTTLS") })}, "-", "closed"},
 		{"not offered at first", []any{script(plainOnly), good}, "!varies", "!varies"},
 		{"declined at first", []any{declines, good}, "!varies", "!varies"},
 		{"put off at first", []any{later, good}, "-", "S"},

@@ -1,6 +1,9 @@
 package smtp
 
 import (
+	"context"
+	"errors"
+	"net"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -74,6 +77,64 @@ func TestDoubt(t *testing.T) {
 				w.check(p)
 				if told != tt.told || when != tt.after {
 					t.Errorf("told %q after %v, want %q after %v", told, when, tt.told, tt.after)
+				}
+			})
+		})
+	}
+}
+
+// TestTurnLastsUntilTheEnd: a turn is given back when the connection is closed,
+// once, and not while the goodbye is waited for. Probe does not wait for it.
+func TestTurnLastsUntilTheEnd(t *testing.T) {
+	const slow = 3 * time.Second
+	lateBye := script(func(s *peer) {
+		s.greet("220 mx.example.org ESMTP")
+		s.answer("EHLO "+testHELO, "250-mx.example.org", "250 STARTTLS")
+		s.want("QUIT")
+		time.Sleep(slow)
+		s.say("221 bye")
+		s.wait()
+	})
+	noBye := script(func(s *peer) {
+		s.greet("220 mx.example.org ESMTP")
+		s.answer("EHLO "+testHELO, "250-mx.example.org", "250 STARTTLS")
+		s.wait()
+	})
+	for _, tt := range []struct {
+		name   string
+		script any
+		held   time.Duration
+	}{
+		{"the goodbye is slow", lateBye, greetTook + slow},
+		{"there is none", noBye, greetTook + goodbyeLimit},
+		{"out of step", script(func(s *peer) { s.say("no SMTP"); s.wait() }), 0},
+		{"refused", errno(syscall.ENETUNREACH), 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{t: t, scripts: []any{tt.script}}
+				p := New(Config{Dialer: w, HELO: testHELO})
+				target, began := testTarget().in(audit.ModePlain), time.Now()
+				var held time.Duration
+				left := 0
+				target.Turn = func(context.Context) func() {
+					return func() {
+						held = time.Since(began)
+						left++
+						for _, c := range w.clients {
+							if !errors.Is(c.state(), net.ErrClosed) {
+								t.Error("the turn was given back while the connection was open")
+							}
+						}
+					}
+				}
+				p.Probe(t.Context(), target)
+				if took := time.Since(began); took > greetTook {
+					t.Errorf("Probe took %v", took)
+				}
+				w.check(p)
+				if left != 1 || held != tt.held {
+					t.Errorf("given back %d times, after %v, want %v", left, held, tt.held)
 				}
 			})
 		})

@@ -51,10 +51,11 @@ func (s *session) words(rp reply) func(audit.Raw) audit.Raw {
 
 // natted reports whether the server sees another address of ours than we do:
 // our end of the connection has a private one (RFC 1918, RFC 4193) or one that
-// providers share out (RFC 6598), and the server's has not.
+// providers share out (RFC 6598), or is a proxy that does not tell it, and the
+// server's has a public one.
 func (s *session) natted() bool {
 	local, err := netip.ParseAddrPort(s.raw.LocalAddr().String())
-	return err == nil && behindNAT(local.Addr()) && !behindNAT(s.t.Addr)
+	return (err != nil || behindNAT(local.Addr())) && !behindNAT(s.t.Addr)
 }
 
 func behindNAT(a netip.Addr) bool {

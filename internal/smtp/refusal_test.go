@@ -143,10 +143,13 @@ func TestBehindNAT(t *testing.T) {
 		"8.8.4.4:40000":       "Client host [<our address>] blocked by 192.0.2.25, answer 127.0.0.2",
 		"203.0.113.9:40000":   "Client host [8.8.4.4] blocked by 192.0.2.25, answer 127.0.0.2",
 		"[2001:db8::9]:40000": "Client host [8.8.4.4] blocked by 192.0.2.25, answer 127.0.0.2",
+		// A proxy may keep to itself from which address it connects.
+		"": "Client host [<our address>] blocked by 192.0.2.25, answer 127.0.0.2",
 	} {
 		synctest.Test(t, func(t *testing.T) {
+			from, _ := netip.ParseAddrPort(local)
 			w := &world{t: t, scripts: []any{greets("554 Client host [8.8.4.4] blocked by 192.0.2.25, answer 127.0.0.2")}}
-			p := New(Config{Dialer: natDialer{w, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(local))}, HELO: testHELO})
+			p := New(Config{Dialer: natDialer{w, net.TCPAddrFromAddrPort(from)}, HELO: testHELO})
 			e, _ := p.Probe(t.Context(), testTarget())
 			w.check(p)
 			if got := e.Greeting.Value.Lines[0]; got != want {

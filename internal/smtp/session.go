@@ -16,7 +16,8 @@ type session struct {
 	p     *Prober
 	ctx   context.Context
 	t     Target
-	offer offer // of TLS
+	offer offer  // of TLS
+	over  func() // gives our turn back, when the connection is closed
 
 	raw       net.Conn    // the TCP connection; nil before there is one
 	stop      func() bool // lets the end of ctx be; false when it has broken raw
@@ -36,18 +37,18 @@ type session struct {
 // look has one conversation with the target, the acts of line, when it is our
 // turn, and takes it down.
 func (p *Prober) look(ctx context.Context, t Target, n int, line []act, o offer) (look, audit.Session) {
+	over := func() {}
 	if t.Turn != nil {
-		leave := t.Turn(ctx) // when ctx ends first, there will be no connection
-		defer leave()
+		over = t.Turn(ctx) // when ctx ends first, there will be no connection
 	}
 	now := time.Now()
-	s := &session{p: p, ctx: ctx, t: t, offer: o, log: transcript{start: now}}
+	s := &session{p: p, ctx: ctx, t: t, offer: o, over: over, log: transcript{start: now}}
 	s.rec = audit.Session{
 		Endpoint: audit.EndpointSubject(t.Host, t.Addr, t.Port), N: n, Started: now.UTC(),
 	}
 	s.look.line = line
 	s.run()
-	s.look.offers = s.look.told()
+	s.look.offers = s.look.told(s.secure != nil)
 	s.rec.Outcome = s.look.why.Text
 	if s.look.complete() {
 		s.rec.Outcome = "complete"
@@ -62,9 +63,7 @@ func (s *session) run() {
 		s.look.end++
 	}
 	s.resumable()
-	if s.raw != nil {
-		s.leave()
-	}
+	s.leave()
 }
 
 // fail ends the look at the present step. It returns false, for the acts to
@@ -243,7 +242,9 @@ func (s *session) helo(code int, ehlo, helo string) bool {
 		s.look.helo = audit.Dark[audit.Hello](s.misfit(rp, helo), "")
 	}
 	if s.look.helo.State == audit.Seen || unknownCommand(code) {
-		return s.fail(negative, audit.Declined, "the server refuses "+ehlo+" (5xx)")
+		s.fail(negative, audit.Declined, "the server refuses "+ehlo+" (5xx)")
+		s.look.again = rp.code != codeClosing // who says so is left alone
+		return false
 	}
 	return s.fail(dark, audit.RefusedUs, ehlo+" was refused (5xx), which may be about our name or address")
 }

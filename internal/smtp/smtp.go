@@ -98,8 +98,9 @@ type Target struct {
 	// starttls, and only to servers whose owner is known to want it.
 	TryMail bool
 	// Turn waits until a connection may be made, or until ctx ends, and returns
-	// what gives the turn back once the conversation is over. It is asked before
-	// each connection: no turn is held between two. nil: at any time.
+	// what gives the turn back once the connection is closed, which is after the
+	// reply to QUIT (5 s at most) and may be after Probe has returned. It is asked
+	// before each connection: no turn is held between two. nil: at any time.
 	Turn func(ctx context.Context) (leave func())
 	// Once: one connection, whatever it shows. A "no" that it brings is then
 	// unknown (seen-once).

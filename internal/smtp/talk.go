@@ -1,7 +1,6 @@
 package smtp
 
 import (
-	"context"
 	"errors"
 	"io"
 	"os"
@@ -115,10 +114,8 @@ func (s *session) broken(err error, noun string) audit.Reason {
 // reason, whatever the connection says.
 func (s *session) reason(err error) audit.Reason {
 	switch {
-	case s.ctx.Err() != nil && errors.Is(context.Cause(s.ctx), context.DeadlineExceeded):
-		return audit.Reason{Code: audit.Deadline, Text: "the time of this audit ran out"}
 	case s.ctx.Err() != nil:
-		return audit.Reason{Code: audit.Interrupted, Text: "the run was interrupted"}
+		return dial.GaveUp(s.ctx)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return audit.Reason{Code: audit.Timeout, Text: "no answer in time"}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -156,13 +153,19 @@ func (s *session) parted() bool {
 	return err != nil
 }
 
-// leave ends the connection: with QUIT when the conversation is in step, at
-// once when it is not. The reply to QUIT decides nothing, so it is waited for
-// in the background (RFC 5321 section 4.1.1.10 has clients wait for it).
+// leave ends the connection, if there is one: with QUIT when the conversation is
+// in step, at once when it is not. The reply to QUIT decides nothing, so it is
+// waited for in the background (RFC 5321 section 4.1.1.10 has clients wait for
+// it). Until then the turn is ours.
 func (s *session) leave() {
+	if s.raw == nil {
+		s.over()
+		return
+	}
 	alive := s.stop()
 	if !alive || !s.fit || s.in.pending() > 0 {
 		s.raw.Close()
+		s.over()
 		return
 	}
 	conn, raw, in := s.conn, s.raw, s.in
@@ -173,11 +176,13 @@ func (s *session) leave() {
 	if err != nil {
 		late.Stop()
 		raw.Close()
+		s.over()
 		return
 	}
 	s.p.goodbyes.Go(func() {
 		_, _ = in.reply()
 		conn.Close()
 		late.Stop()
+		s.over()
 	})
 }

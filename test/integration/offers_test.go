@@ -5,6 +5,7 @@ package integration
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ type offer struct {
 	name     string
 	port     int
 	banner   string   // of the greeting, behind the name
+	family   string   // as reports have it; empty: nothing was heard of it
 	clear    []string // keywords of EHLO before TLS; nil: TLS is there from the first octet
 	inside   []string // keywords inside TLS; nil: it does not come up
 	version  string   // of TLS
@@ -63,7 +65,7 @@ func offers(certs *certificates, exim, opensmtpd, dovecot, submit issued) []offe
 	const tls12, tls13 = "TLS 1.2", "TLS 1.3"
 	well := []string{"tls.cert-chain-incomplete", "tls.cert-untrusted", "tls.cert-name", "tls.cert-expired"}
 	up := append(slices.Clone(well), "tls.starttls-missing", "tls.starttls-broken", "auth.cleartext-offered")
-	return []offer{
+	all := []offer{
 		{name: mx2Name, port: 25, banner: "ESMTP Postfix", clear: onPostfix, inside: insidePostfix, version: tls13, cert: certs.mx2, passes: append(up, "auth.on-mx-port")},
 		{name: submitName, port: 587, banner: "ESMTP Postfix", clear: onPostfix, inside: insideSubmit, version: tls12, cert: submit, passes: up},
 		{name: submitName, port: 465, banner: "ESMTP Postfix", inside: insideSubmit, version: tls13, cert: submit, passes: well},
@@ -79,6 +81,14 @@ func offers(certs *certificates, exim, opensmtpd, dovecot, submit issued) []offe
 		{name: dovecotName, port: 465, banner: "Dovecot (Debian) ready.", inside: insideDovecot, version: tls13, cert: dovecot, trust: "incomplete",
 			passes: []string{"tls.cert-name", "tls.cert-expired"}, fails: []string{"tls.cert-chain-incomplete"}},
 	}
+	for i, o := range all {
+		for program, family := range map[string]string{"Postfix": "Postfix", "Exim": "Exim 4.96", "OpenSMTPD": "OpenSMTPD", "Dovecot": "Dovecot submission"} {
+			if strings.Contains(o.banner, program) {
+				all[i].family = family + " (sure: banner, EHLO"
+			}
+		}
+	}
+	return all
 }
 
 // TestServers tests every port of every server with "mailaudit smtp", and
@@ -97,11 +107,13 @@ func TestServers(t *testing.T) {
 		for _, o := range offers(certs, forExim, forSMTPD, forDovecot, forSubmit) {
 			t.Run(fmt.Sprintf("%s:%d", o.name, o.port), func(t *testing.T) {
 				t.Parallel() // those of broken TLS wait five seconds
-				r, said := oneRun(t, certs.root, "smtp", fmt.Sprintf("%s:%d", o.name, o.port), "--no-save")
+				page := filepath.Join(t.TempDir(), "report.txt")
+				r, said := oneRun(t, certs.root, "smtp", fmt.Sprintf("%s:%d", o.name, o.port), "--no-save", "-o", "json=/dev/stdout", "-o", "text="+page)
 				if len(r.Facts.SMTP) != 1 {
 					t.Fatalf("%d endpoints", len(r.Facts.SMTP))
 				}
 				checkOffer(t, r.Facts.SMTP[0], o)
+				checkFamily(t, page, o)
 				checkFindings(t, r, o)
 				checkExit(t, r, said)
 				if t.Failed() {
@@ -179,6 +191,21 @@ func checkHello(t *testing.T, what string, got obs[hello], name string, want []s
 	slices.Sort(list)
 	if got.State != "seen" || got.Value.Name != name || !slices.Equal(list, want) {
 		t.Errorf("%s: %s %+v from %s with\n%q, want\n%q", what, got.State, got.Why, got.Value.Name, list, want)
+	}
+}
+
+// checkFamily holds the line about the kind of server against the truth.
+func checkFamily(t *testing.T, page string, o offer) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := regexp.MustCompile(`(?m)^ +family +\S+ +(.*)$`).FindStringSubmatch(string(text))
+	switch {
+	case o.family == "" && said == nil:
+	case said == nil || o.family == "" || !strings.HasPrefix(said[1], o.family):
+		t.Errorf("the family is %q, want %q:\n%s", said, o.family, text)
 	}
 }
 

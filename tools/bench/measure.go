@@ -24,10 +24,10 @@ const rootsFile = "roots.pem"
 // of the single domain, and spacing the pause that is in it: the least that may
 // pass between two connections to one address. cmd/mailaudit/rounds_test.go counts
 // both in fake time: MX, address, then connect, greeting, EHLO, STARTTLS, TLS, EHLO
-// with each of its two mail hosts, which have one operator; the reply to QUIT, the
-// pause, and for old versions of TLS connect, greeting, EHLO, STARTTLS, ClientHello.
+// with each of its two mail hosts, which have one operator, and the reply to QUIT
+// between them; the reply to the other QUIT, the pause, and for old versions of TLS connect, greeting, EHLO, STARTTLS, ClientHello.
 const (
-	chain   = 2 + 2*6 + 6
+	chain   = 2 + 6 + 1 + 6 + 6
 	spacing = time.Second // dial.DefaultSpacing
 )
 
