@@ -17,7 +17,7 @@ type Policy struct {
 	Lookups string       // "4 of 10", "at least 13 of 10"
 	Voids   string       // "1 of 2"
 	Terms   []PolicyTerm // in the order of evaluation, those of a record behind the term that leads to it
-	IP4     string       // addresses of all terms together
+	IP4     string       // addresses of all terms together, as in PolicyTerm
 	IP6     string
 	Senders []PolicySender
 }
@@ -29,7 +29,7 @@ type PolicyTerm struct {
 	Term    string
 	About   string // who is behind it, or what it says of everyone else; may be empty
 	Lookups string // with all below it; empty where it is never reached
-	IP4     string // addresses that it lets send: a number, "everyone", "others", or "-"
+	IP4     string // addresses that it lets send: a number, "everyone", "others", "?" for those that are not known, or "-"
 	IP6     string
 	Notes   []string // what is wrong there
 	Records []string // what it leads to, in quotes
@@ -65,7 +65,7 @@ func spfInventory(run *audit.Run) (*Policy, *audit.SPFPolicy) {
 		Terms:   policyTerms(nil, whole.Tree, 0),
 		Senders: policySenders(s.Domain.String(), f),
 	}
-	p.IP4, p.IP6 = amounts(whole.Authorised)
+	p.IP4, p.IP6 = amounts(whole.Authorised, whole.Tree.Doubt().Code != "")
 	return p, &whole
 }
 
@@ -77,10 +77,10 @@ func policyTerms(out []PolicyTerm, b *audit.SPFBranch, depth int) []PolicyTerm {
 		if !t.Dead {
 			row.Lookups = fmt.Sprint(t.Lookups)
 		}
-		row.IP4, row.IP6 = amounts(t.Authorised)
+		row.IP4, row.IP6 = amounts(t.Authorised, t.Doubt().Code != "")
 		if run := spfNetworks(b.Terms[i:]); run > maxSPFRun {
 			row.Term = fmt.Sprintf("%s ... (%d networks)", t.Term.Clip(maxSPFTerm), run)
-			row.IP4, row.IP6 = amounts(audit.SPFRangesOf(policyNetworks(b.Terms[i : i+run])))
+			row.IP4, row.IP6 = amounts(audit.SPFRangesOf(policyNetworks(b.Terms[i:i+run])), false)
 			i += run - 1
 		}
 		if t.Branch != nil && !t.Branch.Repeat && !t.Branch.Loop {
@@ -109,21 +109,27 @@ func policyNetworks(terms []audit.SPFPolicyTerm) []netip.Prefix {
 	return out
 }
 
-// amounts is how many addresses of each family are let send.
-func amounts(r audit.SPFRanges) (ip4, ip6 string) {
+// amounts is how many addresses of each family are let send; dark: and not all is
+// known.
+func amounts(r audit.SPFRanges, dark bool) (ip4, ip6 string) {
 	if r.Everyone {
 		return "everyone", "everyone"
 	}
 	family := func(count string) string {
-		switch {
-		case r.Others && count == "0":
-			return "others"
-		case r.Others:
-			return count + "+others"
-		case count == "0":
+		var words []string
+		if count != "0" {
+			words = append(words, strings.Replace(count, "about ", "~", 1))
+		}
+		if r.Others {
+			words = append(words, "others")
+		}
+		if dark {
+			words = append(words, "?")
+		}
+		if len(words) == 0 {
 			return "-"
 		}
-		return count
+		return strings.Join(words, "+")
 	}
 	return family(fmt.Sprint(r.IP4)), family(spfMany(r.IP6))
 }
@@ -212,6 +218,7 @@ type jsonPolicyTerm struct {
 	Vendor     string          `json:"vendor,omitempty"`
 	Lookups    int             `json:"lookups"`
 	Authorised audit.SPFRanges `json:"authorised"`
+	Doubt      audit.Reason    `json:"doubt,omitzero"`
 }
 
 func policyJSON(run *audit.Run) *jsonPolicy {
@@ -224,7 +231,7 @@ func policyJSON(run *audit.Run) *jsonPolicy {
 		Authorised: p.Authorised, Terms: []jsonPolicyTerm{},
 	}
 	for _, t := range p.Tree.Terms {
-		line := jsonPolicyTerm{Term: t.Term, At: t.At, Lookups: t.Lookups, Authorised: t.Authorised}
+		line := jsonPolicyTerm{Term: t.Term, At: t.At, Lookups: t.Lookups, Authorised: t.Authorised, Doubt: t.Doubt()}
 		if t.Branch != nil {
 			line.Vendor = t.Branch.Vendor
 		}
