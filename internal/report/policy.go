@@ -43,17 +43,23 @@ type PolicySender struct {
 	Why    string
 }
 
-// spfInventory is the inventory of a run; nil where there is no one record that can be
-// read, or the run is from before all of it was looked at.
-func spfInventory(run *audit.Run) (*Policy, *audit.SPFPolicy) {
+// spfPolicy is the policy of a run; ok is false where there is no one record that
+// can be read, or the run is from before all of it was looked at.
+func spfPolicy(run *audit.Run) (p audit.SPFPolicy, ok bool) {
 	s := run.Snapshot
 	f := s.Facts.SPF
 	if s.Domain.IsZero() || f.Alias.State == audit.NotTried || len(f.Records.Value) != 1 {
-		return nil, nil
+		return p, false
 	}
-	whole := f.Policy(s.Domain)
-	if len(whole.Tree.Faults) > 0 {
-		return nil, nil
+	p = f.Policy(s.Domain)
+	return p, len(p.Tree.Faults) == 0
+}
+
+// spfInventory is the inventory of a run; nil where there is no such policy.
+func spfInventory(run *audit.Run) *Policy {
+	whole, ok := spfPolicy(run)
+	if !ok {
+		return nil
 	}
 	least := ""
 	if !whole.Exact {
@@ -63,10 +69,10 @@ func spfInventory(run *audit.Run) (*Policy, *audit.SPFPolicy) {
 		Lookups: fmt.Sprintf("%s%d of %d", least, whole.Lookups, audit.SPFMaxLookups),
 		Voids:   fmt.Sprintf("%d of %d", whole.VoidLookups, audit.SPFMaxVoids),
 		Terms:   policyTerms(nil, whole.Tree, 0),
-		Senders: policySenders(s.Domain.String(), f),
+		Senders: policySenders(run.Snapshot.Domain.String(), run.Snapshot.Facts.SPF),
 	}
 	p.IP4, p.IP6 = amounts(whole.Authorised, whole.Tree.Doubt().Code != "")
-	return p, &whole
+	return p
 }
 
 // policyTerms adds the terms of a record, and of those that they lead to.
@@ -222,8 +228,8 @@ type jsonPolicyTerm struct {
 }
 
 func policyJSON(run *audit.Run) *jsonPolicy {
-	_, p := spfInventory(run)
-	if p == nil {
+	p, ok := spfPolicy(run)
+	if !ok {
 		return nil
 	}
 	out := &jsonPolicy{

@@ -12,10 +12,8 @@ import (
 const maxPolicyRows = 200
 
 // policyTables are the inventory of the SPF policy, and what is beside it.
-func policyTables(run *audit.Run) []Table {
+func policyTables(f audit.SPF, p *Policy) []Table {
 	var out []Table
-	f := run.Snapshot.Facts.SPF
-	p, _ := spfInventory(run)
 	if p != nil {
 		out = append(out, policyTable(p))
 	}
