@@ -68,18 +68,19 @@ func spfInventory(run *audit.Run) *Policy {
 	p := &Policy{
 		Lookups: fmt.Sprintf("%s%d of %d", least, whole.Lookups, audit.SPFMaxLookups),
 		Voids:   fmt.Sprintf("%d of %d", whole.VoidLookups, audit.SPFMaxVoids),
-		Terms:   policyTerms(nil, whole.Tree, 0),
+		Terms:   policyTerms(nil, whole.Tree, 0, true),
 		Senders: policySenders(run.Snapshot.Domain.String(), run.Snapshot.Facts.SPF),
 	}
 	p.IP4, p.IP6 = amounts(whole.Authorised, whole.Tree.Doubt().Code != "")
 	return p
 }
 
-// policyTerms adds the terms of a record, and of those that they lead to.
-func policyTerms(out []PolicyTerm, b *audit.SPFBranch, depth int) []PolicyTerm {
+// policyTerms adds the terms of a record, and of those that they lead to. decides:
+// what its all says holds for the domain, and not for an include alone.
+func policyTerms(out []PolicyTerm, b *audit.SPFBranch, depth int, decides bool) []PolicyTerm {
 	for i := 0; i < len(b.Terms); i++ {
 		t := b.Terms[i]
-		row := PolicyTerm{Depth: depth, In: b.Domain.String(), Term: t.Term.Clip(maxSPFTerm).String(), About: policyAbout(t), Notes: policyNotes(t)}
+		row := PolicyTerm{Depth: depth, In: b.Domain.String(), Term: t.Term.Clip(maxSPFTerm).String(), About: policyAbout(t, decides), Notes: policyNotes(t)}
 		if !t.Dead {
 			row.Lookups = fmt.Sprint(t.Lookups)
 		}
@@ -96,7 +97,8 @@ func policyTerms(out []PolicyTerm, b *audit.SPFBranch, depth int) []PolicyTerm {
 		}
 		out = append(out, row)
 		if t.Branch != nil {
-			out = policyTerms(out, t.Branch, depth+1)
+			redirect := strings.HasPrefix(strings.ToLower(string(t.Term)), "redirect=")
+			out = policyTerms(out, t.Branch, depth+1, decides && redirect)
 		}
 	}
 	return out
@@ -126,24 +128,23 @@ func amounts(r audit.SPFRanges, dark bool) (ip4, ip6 string) {
 		if count != "0" {
 			words = append(words, strings.Replace(count, "about ", "~", 1))
 		}
-		if r.Others {
-			words = append(words, "others")
-		}
-		if dark {
+		switch {
+		case dark:
 			words = append(words, "?")
-		}
-		if len(words) == 0 {
+		case r.Others:
+			words = append(words, "others")
+		case len(words) == 0:
 			return "-"
 		}
 		return strings.Join(words, "+")
 	}
-	return family(fmt.Sprint(r.IP4)), family(spfMany(r.IP6))
+	return family(spfMany(fmt.Sprint(r.IP4))), family(spfMany(r.IP6))
 }
 
 // policyAbout is who is behind a term, or what an all says of everyone else.
-func policyAbout(t audit.SPFPolicyTerm) string {
+func policyAbout(t audit.SPFPolicyTerm, decides bool) string {
 	text := strings.ToLower(string(t.Term))
-	if strings.TrimLeft(text, "+-~?") == "all" && !t.Dead {
+	if strings.TrimLeft(text, "+-~?") == "all" && !t.Dead && decides {
 		return "everyone else: " + map[byte]string{'-': "fail", '~': "softfail", '?': "neutral", '+': "pass", 'a': "pass"}[text[0]]
 	}
 	if t.Branch != nil {

@@ -7,8 +7,8 @@ import (
 
 // Columns of the inventory of an SPF policy.
 const (
-	colPolicyCounts = 47 // where lookups begin
-	colPolicyAmount = 13 // how wide the numbers of addresses are
+	colPolicyCounts = 45 // where lookups begin
+	colPolicyAmount = 14 // how wide the numbers of addresses are
 )
 
 // maxPolicyText is how many terms of the domain's own record text lists, unless
