@@ -37,6 +37,14 @@ mx.own2.example.  A 192.0.2.32
 named.example.    MX 10 mx.named.example.
 mx.named.example. A 192.0.2.25
 dark.example.     !servfail
+d0.example.  TXT "v=spf1 include:_spf.provider.example mx -all"
+d1.example.  TXT "v=spf1 include:_spf.provider.example a:mx.provider.example ~all"
+d2.example.  TXT "v=spf1 mx include:_spf.provider.example include:gone.provider.example include:dark.example -all"
+d3.example.  TXT "v=spf1 redirect=_spf.provider.example"
+d4.example.  TXT "v=spf1 include:gone.provider.example exists:%{i}.provider.example -all"
+_spf.provider.example.  TXT "v=spf1 include:_a.provider.example mx:provider.example ~all"
+_a.provider.example.    TXT "v=spf1 ip4:192.0.2.0/25 ~all"
+provider.example.       MX 10 mx.provider.example.
 mx.provider.example. A 192.0.2.25
 mx.provider.example. AAAA 2001:db8::25
 25.2.0.192.in-addr.arpa. PTR mx.provider.example.

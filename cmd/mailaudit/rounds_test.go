@@ -183,6 +183,19 @@ func costs() []struct {
 		// MX, address, PTR, forward address of the other name.
 		{name: "passive, PTR of another name", zone: "example.org. MX 10 mx4.example.org.\nmx4.example.org. A 192.0.2.25\n" +
 			"25.2.0.192.in-addr.arpa. PTR other.example.org.\nother.example.org. A 192.0.2.25\n", args: "--passive", want: cost{trips: 4}},
+		// An SPF record and includes within includes are a chain of their own: two
+		// deep it is as long as that of the addresses, three deep one longer. Below
+		// an mx come its MX records and the addresses of its hosts. Senders and names
+		// in EHLO are evaluated beside it, whatever comes of them.
+		{name: "passive, SPF includes two deep", zone: zoneMX4 + zoneSPF + "b.example.net. TXT \"v=spf1 ip4:198.51.100.1 -all\"\n", args: "--passive --only mx,rdns,spf", want: cost{trips: 3}},
+		{name: "passive, three deep", zone: zoneMX4 + zoneSPF + "b.example.net. TXT \"v=spf1 include:c.example.net -all\"\nc.example.net. TXT \"v=spf1 ip4:198.51.100.1 -all\"\n",
+			args: "--passive --only mx,rdns,spf", want: cost{trips: 4}},
+		{name: "passive, an mx two deep", zone: zoneMX4 + zoneSPF + "b.example.net. TXT \"v=spf1 mx -all\"\nb.example.net. MX 0 h.example.net.\nh.example.net. A 198.51.100.2\n",
+			args: "--passive --only mx,spf --sending-ip 192.0.2.1 --sending-ip 198.51.100.2 --sending-helo h.example.net", want: cost{trips: 5}},
+		// Who has the domain of an include that is gone is asked when that is known.
+		{name: "passive, SPF includes what is gone", zone: zoneMX4 + zoneSPF + "b.example.net. !nxdomain\n", args: "--passive --only mx,rdns,spf", want: cost{trips: 4}},
+		// Seven deep it is as long as the chain of an audit.
+		{name: "SPF includes seven deep", zone: zoneMX4 + zoneSPF + deepSPF(), server: server4, args: "--only mx,spf,smtp,tls --sending-ip 198.51.100.1", want: withOld(8)},
 		// MX, address.
 		{name: "only mx", zone: zoneMX4, args: "--only mx", want: cost{trips: 2}},
 		// PTR and forward address of the sending address need no other answer:
@@ -238,6 +251,18 @@ func costs() []struct {
 			zone:   zoneMX4 + "10.9.9.9.in-addr.arpa. !nxdomain\n0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.e.f.0.0.0.2.6.2.ip6.arpa. !nxdomain\n",
 			server: server4, want: withOld(8)},
 	}
+}
+
+// zoneSPF is a record that includes a.example.net, which includes b.
+const zoneSPF = "example.org. TXT \"v=spf1 include:a.example.net -all\"\na.example.net. TXT \"v=spf1 include:b.example.net -all\"\n"
+
+// deepSPF goes on from b to g, which is seven deep.
+func deepSPF() string {
+	out := ""
+	for c := 'b'; c < 'g'; c++ {
+		out += fmt.Sprintf("%c.example.net. TXT \"v=spf1 include:%c.example.net -all\"\n", c, c+1)
+	}
+	return out + "g.example.net. TXT \"v=spf1 ip4:198.51.100.1 -all\"\n"
 }
 
 // Ensure an audit takes exactly the round trips that its longest chain has.

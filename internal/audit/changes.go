@@ -161,6 +161,10 @@ func endpointFacets(e Endpoint) []facet {
 // senderFacets are what is published, and listed, about senders.
 func senderFacets(f Facts) []facet {
 	out := appendKnown(nil, f.SPF.Records, facet{area: AreaSPF, subject: "domain", what: "SPF"}, spfWords)
+	// What a vendor changes is told as such: by the name of its own record.
+	for _, b := range f.SPF.Below {
+		out = appendKnown(out, b.Records, facet{area: AreaSPF, subject: b.Name.String(), what: "SPF record"}, spfWords)
+	}
 	for _, k := range f.DKIM {
 		out = appendKnown(out, k.Records, facet{area: AreaDKIM, subject: k.Name.String(), what: "DKIM key"}, raws)
 	}

@@ -266,8 +266,8 @@ func compareChanges(a, b Change) int {
 }
 
 // onlyOneAsked is true for what only one of the two runs was told about: an
-// address (--sending-ip) or a DKIM selector. Its coming or going is ours, not
-// the domain's.
+// address (--sending-ip), the SPF of a name in EHLO (--sending-helo) or a DKIM
+// selector. Its coming or going is ours, not the domain's.
 func onlyOneAsked(key Key, a, b Scope) bool {
 	if key.Rule.Area() == AreaDKIM {
 		// The domain as a subject sums up all selectors.
@@ -280,7 +280,8 @@ func onlyOneAsked(key Key, a, b Scope) bool {
 	text, _, _ := strings.Cut(key.Subject, " @ ")
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
-		return false
+		name := DNSName(text)
+		return key.Rule.Area() == AreaSPF && slices.Contains(a.SendingHELOs, name) != slices.Contains(b.SendingHELOs, name)
 	}
 	return slices.Contains(a.SendingIPs, addr) != slices.Contains(b.SendingIPs, addr)
 }

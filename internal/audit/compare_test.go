@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -163,6 +164,48 @@ func TestCompareSPFNames(t *testing.T) {
 		if got := classes(d); !slices.Equal(got, []string{string(c.want) + " " + rule + " " + name}) {
 			t.Errorf("%s, %s: %v", c.own.State, c.below.State, got)
 		}
+	}
+}
+
+func TestCompareSendingHELOs(t *testing.T) {
+	f := facts("mx1.example.org")
+	base := run(1, f, finding("spf.missing", "out.example.org", Fail), finding("mx.no-route", "out.example.org", Fail))
+	base.Snapshot.Scope.SendingHELOs = []DNSName{"out.example.org"}
+	d := Compare(prior(base), run(2, f), catalogue("spf.missing", "mx.no-route"))
+	if got := classes(d); !slices.Equal(got, []string{"gone mx.no-route out.example.org"}) {
+		t.Errorf("not naming a name again is no change of its SPF, and hides no other: %v", got)
+	}
+}
+
+// Ensure a vendor's change is told by the name of its record, and that what an
+// older run did not look at has not changed.
+func TestChangedSPFRecords(t *testing.T) {
+	below := func(name DNSName, o Obs[[]Raw]) Facts {
+		var f Facts
+		f.SPF.Records, f.SPF.Below = See([]Raw{"v=spf1 -all"}, ""), []SPFBelow{{Name: name, Records: o}}
+		return f
+	}
+	seen := func(text Raw) Obs[[]Raw] { return See([]Raw{text}, "") }
+	old := Facts{SPF: SPF{Records: seen("v=spf1 -all")}}
+	for _, c := range []struct {
+		name     string
+		was, now Facts
+		want     string
+	}{
+		{"a term more", below("a.example", seen("v=spf1 -all")), below("a.example", seen("v=spf1 mx -all")), "[{spf a.example SPF record [] [mx] false}]"},
+		{"gone", below("a.example", seen("v=spf1 -all")), below("a.example", None[[]Raw](NXDomain, "", "")), "[{spf a.example SPF record [v=spf1 -all] [] false}]"},
+		{"other records alone", below("a.example", See([]Raw{}, "")), below("a.example", None[[]Raw](NoData, "", "")), "[]"},
+		{"dark", below("a.example", seen("v=spf1 -all")), below("a.example", Dark[[]Raw](Reason{Code: ServFail}, "")), "[]"},
+		{"another name", below("a.example", seen("v=spf1 -all")), below("b.example", seen("v=spf1 mx -all")), "[]"},
+		{"not looked at before", old, below("a.example", seen("v=spf1 -all")), "[]"},
+		{"not looked at now", below("a.example", seen("v=spf1 -all")), old, "[]"},
+	} {
+		if got := fmt.Sprint(ChangedFacts(c.was, c.now, []Area{AreaSPF})); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+	if got := ChangedFacts(below("a.example", seen("v=spf1 -all")), below("a.example", seen("v=spf1 mx -all")), []Area{AreaMX}); len(got) != 0 {
+		t.Errorf("of another area: %v", got)
 	}
 }
 

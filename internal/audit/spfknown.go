@@ -126,29 +126,37 @@ func (t SPFTarget) doubt() Reason {
 func SPFNetworks(name DNSName, root string, known SPFKnown) (nets []netip.Prefix, doubt Reason) {
 	g := &spfGrower{known: known, root: root, done: map[spfSeen]spfGrown{}, vendors: map[DNSName]string{}}
 	branch, set := g.record(name, string(name), true)
-	return spfOutermost(set.nets), branch.doubt()
+	return spfOutermost(set.nets), branch.Doubt()
 }
 
-// doubt is why not all below a record is known.
-func (b *SPFBranch) doubt() Reason {
+// Doubt is why not all is known of whom a record authorises, with all that it
+// leads to; empty when it is. Of those whom exists, ptr or the names of senders
+// lead to, nothing is known in any case.
+func (b *SPFBranch) Doubt() Reason {
 	if b.State == Unknown || b.State == NotTried {
 		return b.Answer
 	}
 	for _, t := range b.Terms {
-		var why Reason
-		switch {
-		case t.Branch != nil:
-			why = t.Branch.doubt()
-		case t.Found != nil && t.Found.State == Unknown:
-			why = t.Found.Answer
-		case t.Found != nil:
-			why = t.Found.Doubt
-		case !t.Dead && t.Target != "" && !strings.HasPrefix(strings.TrimLeft(strings.ToLower(string(t.Term)), "+-~?"), "ptr"):
-			why = Reason{NotAsked, "the policy has more terms than are followed"}
-		}
+		why := t.Doubt()
 		if why.Code != "" {
 			return why
 		}
+	}
+	return Reason{}
+}
+
+// Doubt is the same of a term.
+func (t SPFPolicyTerm) Doubt() Reason {
+	name := strings.TrimLeft(strings.ToLower(string(t.Term)), "+-~?")
+	switch {
+	case t.Branch != nil:
+		return t.Branch.Doubt()
+	case t.Found != nil && t.Found.State == Unknown:
+		return t.Found.Answer
+	case t.Found != nil:
+		return t.Found.Doubt
+	case !t.Dead && t.Target != "" && !strings.HasPrefix(name, "ptr"):
+		return Reason{NotAsked, "the policy has more terms than are followed"}
 	}
 	return Reason{}
 }

@@ -37,33 +37,49 @@ type Vendor struct {
 func Vendors() []Vendor {
 	var out []Vendor
 	for line := range strings.Lines(vendorTable) {
-		line = strings.TrimSuffix(line, "\n")
-		fields := strings.Split(line, "\t")
-		if strings.HasPrefix(line, "#") || len(fields) != 4 { // none has another number; a test reads them
-			continue
+		v, ok := parseVendor(line)
+		if ok {
+			out = append(out, v)
 		}
-		v := Vendor{Name: fields[0], Selectors: strings.Fields(fields[2]), Shared: fields[3] == "shared"}
-		for name := range strings.FieldsSeq(fields[1]) {
-			v.Includes = append(v.Includes, DNSName(name))
-		}
-		out = append(out, v)
 	}
 	return out
+}
+
+func parseVendor(line string) (Vendor, bool) {
+	line = strings.TrimSuffix(line, "\n")
+	fields := strings.Split(line, "\t")
+	if strings.HasPrefix(line, "#") || len(fields) != 4 { // none has another number; a test reads them
+		return Vendor{}, false
+	}
+	v := Vendor{Name: fields[0], Selectors: strings.Fields(fields[2]), Shared: fields[3] == "shared"}
+	for name := range strings.FieldsSeq(fields[1]) {
+		v.Includes = append(v.Includes, DNSName(name))
+	}
+	return v, true
 }
 
 // VendorOf finds the vendor whose SPF records are at a name or above it: the
 // one with the longest such name.
 func VendorOf(name DNSName) (Vendor, bool) {
-	var best Vendor
-	length := 0
-	for _, v := range Vendors() {
-		for _, own := range v.Includes {
-			if len(own) > length && (name == own || strings.HasSuffix(string(name), "."+string(own))) {
-				best, length = v, len(own)
+	// A policy asks for each of its records: the table is looked through, and one
+	// line of it read.
+	for own := string(name); strings.Contains(own, "."); _, own, _ = strings.Cut(own, ".") {
+		for from := 0; ; {
+			i := strings.Index(vendorTable[from:], own)
+			if i < 0 {
+				break
+			}
+			at := from + i
+			from = at + len(own)
+			line := vendorTable[strings.LastIndexByte(vendorTable[:at], '\n')+1:]
+			line, _, _ = strings.Cut(line, "\n")
+			v, ok := parseVendor(line)
+			if ok && slices.Contains(v.Includes, DNSName(own)) {
+				return v, true
 			}
 		}
 	}
-	return best, length > 0
+	return Vendor{}, false
 }
 
 // VendorOfSelector finds the vendors that have a DKIM selector as a rule, by

@@ -7,7 +7,8 @@
 //	MX -> address -> connect -> greeting -> EHLO -> STARTTLS -> TLS -> EHLO
 //
 // that is, eight round trips; everything else (the other family, reverse DNS,
-// submission servers by their SRV records, our own name for EHLO) runs beside it.
+// submission servers by their SRV records, SPF with its includes, our own name for
+// EHLO) runs beside it.
 // Politeness makes exceptions: the servers of one operator are tried one after
 // another, and a negative answer is looked at a second time after a pause.
 //

@@ -26,6 +26,11 @@ func seenSnapshot(t *testing.T) *audit.Snapshot {
 	s.Facts.SMTP = []audit.Endpoint{{Addr: addr, TLS: audit.See(audit.TLS{
 		Version: "TLS 1.3", Trust: audit.None[audit.Nothing](audit.SelfSigned, "the certificate is signed by itself", ""),
 	}, "openssl s_client")}}
+	s.Facts.SPF = audit.SPF{
+		Below: []audit.SPFBelow{{Name: "_spf.example.net"}}, Found: []audit.SPFTarget{{Term: "mx", Name: "example.org"}},
+		Senders: []audit.SPFSender{{Addr: addr}}, Hellos: []audit.SPFHello{{Name: "mx.example.org", Senders: []audit.SPFSender{{Addr: addr}}}},
+		Former: []audit.SPFFormer{{Name: "spf.example.net"}},
+	}
 	s.Facts.Names = []audit.ServerName{{Name: "gw.example.org"}}
 	return s
 }
@@ -39,7 +44,11 @@ func TestObservations(t *testing.T) {
 	want := []string{
 		"Facts.MX.Exists", "Facts.MX.Alias", "Facts.MX.Records",
 		"Facts.Hosts.0.Alias", "Facts.Hosts.0.A", "Facts.Hosts.0.AAAA",
-		"Facts.SPF.Records", "Facts.RDNS.0.Alias", "Facts.RDNS.0.PTR", "Facts.RDNS.0.Forward.0.Addrs",
+		"Facts.SPF.Records", "Facts.SPF.Strings", "Facts.SPF.Misses", "Facts.SPF.Answer", "Facts.SPF.Type99", "Facts.SPF.SenderID", "Facts.SPF.Alias",
+		"Facts.SPF.Below.0.Records", "Facts.SPF.Below.0.Alias", "Facts.SPF.Below.0.Registered",
+		"Facts.SPF.Found.0.Hosts", "Facts.SPF.Found.0.A", "Facts.SPF.Found.0.AAAA", "Facts.SPF.Explained",
+		"Facts.SPF.Senders.0.Verdict", "Facts.SPF.Hellos.0.Records", "Facts.SPF.Hellos.0.Senders.0.Verdict", "Facts.SPF.Former.0.Networks",
+		"Facts.RDNS.0.Alias", "Facts.RDNS.0.PTR", "Facts.RDNS.0.Forward.0.Addrs",
 		"Facts.SMTP.0.Connect", "Facts.SMTP.0.Greeting", "Facts.SMTP.0.Hello", "Facts.SMTP.0.Helo", "Facts.SMTP.0.Mail", "Facts.SMTP.0.StartTLS",
 		"Facts.SMTP.0.TLS", "Facts.SMTP.0.TLS.Value.Trust", "Facts.SMTP.0.TLS.Value.NameMatch",
 		"Facts.SMTP.0.TLS.Value.Tickets", "Facts.SMTP.0.TLS.Value.MasterSecret", "Facts.SMTP.0.TLS.Value.Stapled", "Facts.SMTP.0.TLS.Value.SCTs",

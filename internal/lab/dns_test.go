@@ -130,6 +130,9 @@ func TestAnswers(t *testing.T) {
 		{question{name: "x.wild.example.org.", typ: "TXT"}, `NOERROR; x.wild.example.org. 300 TXT "any"`},
 		{question{name: "y.x.wild.example.org.", typ: "TXT"}, `NOERROR; y.x.wild.example.org. 300 TXT "any"`},
 		{question{name: "x.wild.example.org.", typ: "A"}, "NOERROR" + soa},
+		// Type 99, which has gone out of use (RFC 7208 section 3.1).
+		{question{name: "old.example.org.", typ: "SPF"}, `NOERROR; old.example.org. 300 SPF "v=spf1 " "-all"`},
+		{question{name: "old.example.org.", typ: "TXT"}, "NOERROR" + soa},
 		{question{name: "a.wild.example.org.", typ: "TXT"}, "NOERROR" + soa},
 		{question{name: "b.a.wild.example.org.", typ: "TXT"}, "NXDOMAIN" + soa},
 		{question{name: "x.alias.example.org.", typ: "A"}, "NOERROR; x.alias.example.org. 300 CNAME host.example.org.; host.example.org. 300 A 192.0.2.5"},

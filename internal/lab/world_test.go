@@ -40,6 +40,7 @@ func TestParseErrors(t *testing.T) {
 		{head + "-- zone --\n$a. A 192.0.2.1\n", "w:4: the lab's zones have no $ control entries"},
 		{head + "-- zone --\nexample.org. CH TXT x\n", "w:4: the class is not IN"},
 		{head + "-- zone --\nexample.org. TXT v=DMARC1; p=none\n", "w:4: TXT data with a semicolon must be in quotes"},
+		{head + "-- zone --\nexample.org. SPF v=spf1; -all\n", "w:4: TXT data with a semicolon must be in quotes"},
 		{head + "-- zone --\nexample.org. TXT \"v=DMARC1\" p=none; x\n", "w:4: TXT data with a semicolon must be in quotes"},
 		{head + "-- zone --\nexample.org. A 192.0.2.1\nexample.org. 5 A 192.0.2.1\n", "w:5: example.org. A is there already"},
 		{head + "-- zone --\nexample.org. !explode\n", "w:4: unknown directive !explode"},

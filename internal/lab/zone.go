@@ -223,7 +223,7 @@ func parseRecord(text string, commented bool) (dns.RR, error) {
 	if h.Class != dns.ClassINET {
 		return nil, errors.New("the class is not IN")
 	}
-	if h.Rrtype == dns.TypeTXT && commented && !quotedData(text, rr) {
+	if (h.Rrtype == dns.TypeTXT || h.Rrtype == dns.TypeSPF) && commented && !quotedData(text, rr) {
 		return nil, errors.New("TXT data with a semicolon must be in quotes")
 	}
 	buf := make([]byte, dns.MaxMsgSize)
@@ -235,7 +235,8 @@ func parseRecord(text string, commented bool) (dns.RR, error) {
 	return rr, nil
 }
 
-// quotedData reports whether every string of a TXT line is in quotes.
+// quotedData reports whether every string of a TXT line, or of one of type SPF,
+// which has the same form (RFC 7208 section 3.1), is in quotes.
 func quotedData(text string, rr dns.RR) bool {
 	quotes := 0
 	for i := 0; i < len(text); i++ {
@@ -246,8 +247,14 @@ func quotedData(text string, rr dns.RR) bool {
 			quotes++
 		}
 	}
-	txt, ok := rr.(*dns.TXT)
-	return ok && quotes >= 2 && quotes >= 2*len(txt.Txt)
+	parts := 0
+	switch r := rr.(type) {
+	case *dns.TXT:
+		parts = len(r.Txt)
+	case *dns.SPF:
+		parts = len(r.Txt)
+	}
+	return parts > 0 && quotes >= 2 && quotes >= 2*parts
 }
 
 // apply makes the edits, all or none. The first Set of a name and type clears

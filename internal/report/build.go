@@ -54,8 +54,8 @@ func Build(run *audit.Run, delta *audit.Delta, history History) Model {
 	m.Proves, m.Limits = proves(run), limits(run, m)
 	m.Passwords = passwords(run)
 	m.Services = services(run)
-	m.Policy, _ = spfInventory(run)
-	m.Facts, m.Repeat = tables(run), repeats(run)
+	m.Policy = spfInventory(run)
+	m.Facts, m.Repeat = tables(run, m.Policy), repeats(run)
 	m.Next = next(run, m)
 	return m
 }

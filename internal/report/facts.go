@@ -64,6 +64,11 @@ func factLine(f audit.FactChange) SinceLine {
 		return SinceLine{Text: subject + " exists in DNS now"}
 	case "MX":
 		return mxLine(what, f)
+	case "SPF record":
+		vendor, known := audit.VendorOf(audit.DNSName(f.Subject))
+		if known {
+			what += " (" + vendor.Name + ")"
+		}
 	case "certificate":
 		if len(f.Before) == 1 && len(f.After) == 1 {
 			return SinceLine{Text: what + ": " + certificateChange(f.Before[0], f.After[0])}

@@ -9,13 +9,12 @@ import (
 // The tables about senders: what the domain publishes of them, and what block
 // lists say of them.
 
-func senderTables(target string, run *audit.Run) []Table {
+func senderTables(target string, f audit.Facts, policy *Policy) []Table {
 	var out []Table
-	f := run.Snapshot.Facts
 	if f.SPF.Records.State != audit.NotTried {
 		own := []Cell{theirs(target), cell(f.SPF.Records, "none", rawCell)}
 		out = append(out, Table{Title: "SPF", Head: []string{"Name", "Record"}, Rows: append([][]Cell{own}, belowRows(f.SPF.Below)...)})
-		out = append(out, policyTables(run)...)
+		out = append(out, policyTables(f.SPF, policy)...)
 	}
 	if len(f.DKIM) > 0 {
 		out = append(out, dkimTable(f.DKIM))

@@ -17,7 +17,7 @@ type Policy struct {
 	Lookups string       // "4 of 10", "at least 13 of 10"
 	Voids   string       // "1 of 2"
 	Terms   []PolicyTerm // in the order of evaluation, those of a record behind the term that leads to it
-	IP4     string       // addresses of all terms together
+	IP4     string       // addresses of all terms together, as in PolicyTerm
 	IP6     string
 	Senders []PolicySender
 }
@@ -29,7 +29,7 @@ type PolicyTerm struct {
 	Term    string
 	About   string // who is behind it, or what it says of everyone else; may be empty
 	Lookups string // with all below it; empty where it is never reached
-	IP4     string // addresses that it lets send: a number, "everyone", "others", or "-"
+	IP4     string // addresses that it lets send: a number, "everyone", "others", "?" for those that are not known, or "-"
 	IP6     string
 	Notes   []string // what is wrong there
 	Records []string // what it leads to, in quotes
@@ -43,17 +43,23 @@ type PolicySender struct {
 	Why    string
 }
 
-// spfInventory is the inventory of a run; nil where there is no one record that can be
-// read, or the run is from before all of it was looked at.
-func spfInventory(run *audit.Run) (*Policy, *audit.SPFPolicy) {
+// spfPolicy is the policy of a run; ok is false where there is no one record that
+// can be read, or the run is from before all of it was looked at.
+func spfPolicy(run *audit.Run) (p audit.SPFPolicy, ok bool) {
 	s := run.Snapshot
 	f := s.Facts.SPF
 	if s.Domain.IsZero() || f.Alias.State == audit.NotTried || len(f.Records.Value) != 1 {
-		return nil, nil
+		return p, false
 	}
-	whole := f.Policy(s.Domain)
-	if len(whole.Tree.Faults) > 0 {
-		return nil, nil
+	p = f.Policy(s.Domain)
+	return p, len(p.Tree.Faults) == 0
+}
+
+// spfInventory is the inventory of a run; nil where there is no such policy.
+func spfInventory(run *audit.Run) *Policy {
+	whole, ok := spfPolicy(run)
+	if !ok {
+		return nil
 	}
 	least := ""
 	if !whole.Exact {
@@ -62,25 +68,26 @@ func spfInventory(run *audit.Run) (*Policy, *audit.SPFPolicy) {
 	p := &Policy{
 		Lookups: fmt.Sprintf("%s%d of %d", least, whole.Lookups, audit.SPFMaxLookups),
 		Voids:   fmt.Sprintf("%d of %d", whole.VoidLookups, audit.SPFMaxVoids),
-		Terms:   policyTerms(nil, whole.Tree, 0),
-		Senders: policySenders(s.Domain.String(), f),
+		Terms:   policyTerms(nil, whole.Tree, 0, true),
+		Senders: policySenders(run.Snapshot.Domain.String(), run.Snapshot.Facts.SPF),
 	}
-	p.IP4, p.IP6 = amounts(whole.Authorised)
-	return p, &whole
+	p.IP4, p.IP6 = amounts(whole.Authorised, whole.Tree.Doubt().Code != "")
+	return p
 }
 
-// policyTerms adds the terms of a record, and of those that they lead to.
-func policyTerms(out []PolicyTerm, b *audit.SPFBranch, depth int) []PolicyTerm {
+// policyTerms adds the terms of a record, and of those that they lead to. decides:
+// what its all says holds for the domain, and not for an include alone.
+func policyTerms(out []PolicyTerm, b *audit.SPFBranch, depth int, decides bool) []PolicyTerm {
 	for i := 0; i < len(b.Terms); i++ {
 		t := b.Terms[i]
-		row := PolicyTerm{Depth: depth, In: b.Domain.String(), Term: t.Term.Clip(maxSPFTerm).String(), About: policyAbout(t), Notes: policyNotes(t)}
+		row := PolicyTerm{Depth: depth, In: b.Domain.String(), Term: t.Term.Clip(maxSPFTerm).String(), About: policyAbout(t, decides), Notes: policyNotes(t)}
 		if !t.Dead {
 			row.Lookups = fmt.Sprint(t.Lookups)
 		}
-		row.IP4, row.IP6 = amounts(t.Authorised)
+		row.IP4, row.IP6 = amounts(t.Authorised, t.Doubt().Code != "")
 		if run := spfNetworks(b.Terms[i:]); run > maxSPFRun {
 			row.Term = fmt.Sprintf("%s ... (%d networks)", t.Term.Clip(maxSPFTerm), run)
-			row.IP4, row.IP6 = amounts(audit.SPFRangesOf(policyNetworks(b.Terms[i : i+run])))
+			row.IP4, row.IP6 = amounts(audit.SPFRangesOf(policyNetworks(b.Terms[i:i+run])), false)
 			i += run - 1
 		}
 		if t.Branch != nil && !t.Branch.Repeat && !t.Branch.Loop {
@@ -90,7 +97,8 @@ func policyTerms(out []PolicyTerm, b *audit.SPFBranch, depth int) []PolicyTerm {
 		}
 		out = append(out, row)
 		if t.Branch != nil {
-			out = policyTerms(out, t.Branch, depth+1)
+			redirect := strings.HasPrefix(strings.ToLower(string(t.Term)), "redirect=")
+			out = policyTerms(out, t.Branch, depth+1, decides && redirect)
 		}
 	}
 	return out
@@ -109,29 +117,34 @@ func policyNetworks(terms []audit.SPFPolicyTerm) []netip.Prefix {
 	return out
 }
 
-// amounts is how many addresses of each family are let send.
-func amounts(r audit.SPFRanges) (ip4, ip6 string) {
+// amounts is how many addresses of each family are let send; dark: and not all is
+// known.
+func amounts(r audit.SPFRanges, dark bool) (ip4, ip6 string) {
 	if r.Everyone {
 		return "everyone", "everyone"
 	}
 	family := func(count string) string {
+		var words []string
+		if count != "0" {
+			words = append(words, strings.Replace(count, "about ", "~", 1))
+		}
 		switch {
-		case r.Others && count == "0":
-			return "others"
+		case dark:
+			words = append(words, "?")
 		case r.Others:
-			return count + "+others"
-		case count == "0":
+			words = append(words, "others")
+		case len(words) == 0:
 			return "-"
 		}
-		return count
+		return strings.Join(words, "+")
 	}
-	return family(fmt.Sprint(r.IP4)), family(spfMany(r.IP6))
+	return family(spfMany(fmt.Sprint(r.IP4))), family(spfMany(r.IP6))
 }
 
 // policyAbout is who is behind a term, or what an all says of everyone else.
-func policyAbout(t audit.SPFPolicyTerm) string {
+func policyAbout(t audit.SPFPolicyTerm, decides bool) string {
 	text := strings.ToLower(string(t.Term))
-	if strings.TrimLeft(text, "+-~?") == "all" && !t.Dead {
+	if strings.TrimLeft(text, "+-~?") == "all" && !t.Dead && decides {
 		return "everyone else: " + map[byte]string{'-': "fail", '~': "softfail", '?': "neutral", '+': "pass", 'a': "pass"}[text[0]]
 	}
 	if t.Branch != nil {
@@ -212,11 +225,12 @@ type jsonPolicyTerm struct {
 	Vendor     string          `json:"vendor,omitempty"`
 	Lookups    int             `json:"lookups"`
 	Authorised audit.SPFRanges `json:"authorised"`
+	Doubt      audit.Reason    `json:"doubt,omitzero"`
 }
 
 func policyJSON(run *audit.Run) *jsonPolicy {
-	_, p := spfInventory(run)
-	if p == nil {
+	p, ok := spfPolicy(run)
+	if !ok {
 		return nil
 	}
 	out := &jsonPolicy{
@@ -224,7 +238,7 @@ func policyJSON(run *audit.Run) *jsonPolicy {
 		Authorised: p.Authorised, Terms: []jsonPolicyTerm{},
 	}
 	for _, t := range p.Tree.Terms {
-		line := jsonPolicyTerm{Term: t.Term, At: t.At, Lookups: t.Lookups, Authorised: t.Authorised}
+		line := jsonPolicyTerm{Term: t.Term, At: t.At, Lookups: t.Lookups, Authorised: t.Authorised, Doubt: t.Doubt()}
 		if t.Branch != nil {
 			line.Vendor = t.Branch.Vendor
 		}

@@ -12,10 +12,8 @@ import (
 const maxPolicyRows = 200
 
 // policyTables are the inventory of the SPF policy, and what is beside it.
-func policyTables(run *audit.Run) []Table {
+func policyTables(f audit.SPF, p *Policy) []Table {
 	var out []Table
-	f := run.Snapshot.Facts.SPF
-	p, _ := spfInventory(run)
 	if p != nil {
 		out = append(out, policyTable(p))
 	}
@@ -40,7 +38,7 @@ func policyTables(run *audit.Run) []Table {
 func policyTable(p *Policy) Table {
 	t := Table{
 		Title: "What SPF leads to", Head: []string{"Record of", "Term", "Behind it", "Lookups", "IPv4 addresses", "IPv6 addresses"},
-		Note: ours(fmt.Sprintf("%s lookups, %s in vain, when nothing matches before the end. Together: %s IPv4 addresses, %s of IPv6.", p.Lookups, p.Voids, p.IP4, p.IP6)),
+		Note: ours(fmt.Sprintf("%s lookups, %s in vain, when nothing matches before the end. Together: %s IPv4 addresses, %s of IPv6.", capital(p.Lookups), p.Voids, p.IP4, p.IP6)),
 	}
 	for i, row := range p.Terms {
 		if i == maxPolicyRows {

@@ -15,7 +15,7 @@ import (
 // dateForm is how dates of certificates are written.
 const dateForm = "2006-01-02 15:04 MST"
 
-func tables(run *audit.Run) []Table {
+func tables(run *audit.Run, policy *Policy) []Table {
 	f := run.Snapshot.Facts
 	domain := run.Snapshot.Domain.String()
 	if domain == "" {
@@ -32,7 +32,7 @@ func tables(run *audit.Run) []Table {
 		out = append(out, srv)
 	}
 	out = append(out, nameTables(f)...)
-	out = append(out, senderTables(domain, run)...)
+	out = append(out, senderTables(domain, f, policy)...)
 	if len(f.RDNS) > 0 {
 		out = append(out, reverseTable(f.RDNS))
 	}

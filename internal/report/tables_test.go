@@ -146,7 +146,7 @@ func TestTableSenders(t *testing.T) {
 		Lists:    []audit.BlockList{{Name: "Good", Zone: "good.x", Health: audit.See(audit.Nothing{}, "")}, {Name: "Odd", Zone: "odd.x", Health: audit.None[audit.Nothing](audit.ListUnhealthy, "it lists all the world", "")}},
 		Listings: []audit.Listing{{Subject: "192.0.2.1", Zone: "good.x", Codes: audit.See([]audit.ListCode{{Addr: netip.MustParseAddr("127.0.0.2"), Meaning: "spam"}}, "")}, {Subject: "192.0.2.1", Zone: "odd.x", Codes: audit.Dark[[]audit.ListCode](dark, "")}, {Subject: "192.0.2.2", Zone: "good.x", Codes: audit.None[[]audit.ListCode](audit.NXDomain, "", "")}},
 	}
-	tables := append(senderTables("example.org", &audit.Run{Snapshot: audit.Snapshot{Facts: f}}), listTables(f)...)
+	tables := append(senderTables("example.org", f, nil), listTables(f)...)
 	if len(tables) != 5 {
 		t.Fatalf("%d tables", len(tables))
 	}
@@ -155,7 +155,7 @@ func TestTableSenders(t *testing.T) {
 	checkTable(t, "DMARC", tables[2], "code: _dmarc.x | dark: not known: no answer")
 	checkTable(t, "lists", tables[3], "Good | code: good.x | passed", "Odd | code: odd.x | none: it lists all the world")
 	checkTable(t, "listings", tables[4], "code: 192.0.2.1 | code: good.x | 127.0.0.2: spam", "code: 192.0.2.1 | code: odd.x | dark: not known: no answer", "code: 192.0.2.2 | code: good.x | none: not listed")
-	if got := append(senderTables("example.org", &audit.Run{}), listTables(audit.Facts{})...); len(got) != 0 {
+	if got := append(senderTables("example.org", audit.Facts{}, nil), listTables(audit.Facts{})...); len(got) != 0 {
 		t.Errorf("tables of nothing: %+v", got)
 	}
 }

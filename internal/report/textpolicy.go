@@ -7,7 +7,7 @@ import (
 
 // Columns of the inventory of an SPF policy.
 const (
-	colPolicyCounts = 44 // where lookups begin
+	colPolicyCounts = 45 // where lookups begin
 	colPolicyAmount = 14 // how wide the numbers of addresses are
 )
 

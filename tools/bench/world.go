@@ -39,8 +39,8 @@ func worldText(domains int) string {
 		fmt.Fprintf(&b, "%s. A %s\n%d.%d.%d.%d.in-addr.arpa. PTR %s.\n", name, addr, a[3], a[2], a[1], a[0], name)
 		fmt.Fprintf(&servers, "-- server %s:25 %s --\n", addr, name)
 	}
-	senders := func(name string) {
-		fmt.Fprintf(&b, "%s. TXT \"v=spf1 mx include:_spf.p0.example -all\"\n_dmarc.%s. TXT \"v=DMARC1; p=reject; rua=mailto:d@%s\"\n", name, name, name)
+	senders := func(name string, provider int) {
+		fmt.Fprintf(&b, "%s. TXT \"v=spf1 mx include:_spf.p%d.example -all\"\n_dmarc.%s. TXT \"v=DMARC1; p=reject; rua=mailto:d@%s\"\n", name, provider, name, name)
 	}
 	fmt.Fprintf(&b, "9.9.9.10.in-addr.arpa. PTR probe.example.net.\nprobe.example.net. A 10.9.9.9\n")
 	for _, zone := range []string{"zen.spamhaus.org", "bl.spamcop.net", "psbl.surriel.com", "bl.mailspike.net"} {
@@ -49,6 +49,10 @@ func worldText(domains int) string {
 	fmt.Fprintf(&b, "_dmarc.org. !nxdomain\n_dmarc.example. !nxdomain\n")
 	fmt.Fprintf(&b, "dbltest.com.dbl.spamhaus.org. A 127.0.1.2\n")
 	for p := range providers {
+		// As those of the large ones are: a record that names others with networks.
+		fmt.Fprintf(&b, "_spf.p%d.example. TXT \"v=spf1 include:_a.p%d.example include:_b.p%d.example ~all\"\n", p, p, p)
+		fmt.Fprintf(&b, "_a.p%d.example. TXT \"v=spf1 ip4:10.1.%d.0/24 ip4:10.101.%d.0/24 ~all\"\n", p, p, p)
+		fmt.Fprintf(&b, "_b.p%d.example. TXT \"v=spf1 ip6:2001:db8:%d::/48 ~all\"\n", p, p)
 		for h := range 2 {
 			host(fmt.Sprintf("mx%d.p%d.example", h+1, p), fmt.Sprintf("10.1.%d.%d", p, h+1))
 		}
@@ -56,10 +60,10 @@ func worldText(domains int) string {
 	fmt.Fprintf(&b, "%s. MX 10 mx1.%s.\n%s. MX 20 mx2.%s.\n", single, single, single, single)
 	host("mx1."+single, "10.2.0.1")
 	host("mx2."+single, "10.2.0.2")
-	senders(single)
+	senders(single, 0)
 	for i := range domains {
 		d := domain(i)
-		senders(d)
+		senders(d, i%providers)
 		if i%ownShare == 0 {
 			fmt.Fprintf(&b, "%s. MX 10 mx.%s.\n", d, d)
 			host("mx."+d, fmt.Sprintf("10.%d.%d.1", 3+(i>>8), i&0xff)) // a network, and so an operator, of its own
