@@ -78,7 +78,7 @@ func of(area audit.Area) []Rule {
 	case audit.AreaMX:
 		return mxRules()
 	case audit.AreaSPF:
-		return append(spfRules(), spfTreeRules()...)
+		return slices.Concat(spfRules(), spfTreeRules(), helloSPFRules())
 	case audit.AreaDKIM:
 		return dkimRules()
 	case audit.AreaDMARC:
@@ -86,7 +86,7 @@ func of(area audit.Area) []Rule {
 	case audit.AreaRDNS:
 		return rdnsRules()
 	case audit.AreaHELO:
-		return append(heloRules(), helloSPFRules()...)
+		return heloRules()
 	case audit.AreaDNSBL:
 		return dnsblRules()
 	case audit.AreaSMTP:

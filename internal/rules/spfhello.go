@@ -11,7 +11,7 @@ import (
 // EHLO. Which they are is known from the user alone.
 func helloSPFRules() []Rule {
 	return []Rule{{
-		ID: "helo.no-spf", Axis: audit.Delivery, Since: "0.3.0", Severity: audit.Info,
+		ID: "spf.helo-none", Axis: audit.Delivery, Since: "0.3.0", Severity: audit.Info,
 		Title: "The names that sending servers give in EHLO have SPF records",
 		Refs:  []Ref{{"RFC 7208", "2.3"}, {"RFC 7208", "10.1.3"}},
 		Why: "Bounces and other mail of the system have no sender, so receivers judge it by the name in EHLO (RFC 7208 2.4), and some look at that name first for all mail. " +
@@ -19,13 +19,13 @@ func helloSPFRules() []Rule {
 		Fix:   "Publish at the name a record that passes its own addresses and nobody else: \"v=spf1 a -all\".",
 		Judge: judgeHelloSPF,
 	}, {
-		ID: "helo.spf-fails", Axis: audit.Delivery, Since: "0.3.0", Severity: audit.Medium, Range: []audit.Severity{audit.Low, audit.Info},
+		ID: "spf.helo-fails", Axis: audit.Delivery, Since: "0.3.0", Severity: audit.Medium, Range: []audit.Severity{audit.Low, audit.Info},
 		Title: "The SPF record of the EHLO name passes a server that sends",
 		Refs:  []Ref{{"RFC 7208", "2.3"}, {"RFC 7208", "8.4"}},
 		Why: "Receivers that check the name in EHLO refuse all mail of a server whose own name says that it may not send: common policy services for Postfix do so out of the box. " +
 			"The large providers look at it for bounces.",
 		Fix:   "Have the record at the EHLO name pass the addresses of the server: \"v=spf1 a -all\", when the name has them.",
-		After: []audit.RuleID{"helo.no-spf"},
+		After: []audit.RuleID{"spf.helo-none"},
 		Judge: judgeHelloFails,
 	}}
 }

@@ -160,6 +160,7 @@ func TestSPFTwins(t *testing.T) {
 		t.Errorf("%+v", f.Fix)
 	}
 	for name, more := range map[string][]string{
+		"a sender that fails":  {`spf.senders.0.verdict.value.result = "fail"`},
 		"an alias":             {`spf.alias = seen ["example.com"]`},
 		"several strings":      {`spf.strings = seen [{"strings":["v=spf1 ","-all"]}]`},
 		"strings not known":    {`spf.strings = {}`},

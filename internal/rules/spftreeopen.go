@@ -156,10 +156,21 @@ func judgeSPFOpenBelow(s *audit.Snapshot, r *Report) {
 			Detail:   strings.Join(how[:min(len(how), spfShown)], "; ") + ": anyone can send as " + domain,
 			Evidence: append(t.evidence(open...), t.foundEvidence(open[:min(len(open), 2*spfShown)])...), Fix: fix,
 		})
+	case t.leadsNowhere() && !nearlyOpen(nets):
+		r.NA(domain, "the SPF record leads to no other, and its own networks are for spf.plus-all")
 	case !t.whole(s, r):
 	case t.opennessKnown(domain, r, nearlyOpen(nets)):
 		r.Pass(domain, "no record of the policy passes everyone", t.evidence()...)
 	}
+}
+
+// leadsNowhere reports whether nobody else has a say in who passes, and no
+// network is drawn around addresses that would make it a wide one.
+func (t *spfTree) leadsNowhere() bool {
+	return !slices.ContainsFunc(t.places, func(p spfPlace) bool {
+		wide := p.asks() && (p.spec.Is("exists") || p.spec.Bits4 < spfSmall4 || p.spec.Bits6 < spfSmall6)
+		return p.leads() || p.passes && (wide || p.spec.Looks() && p.term.Varies)
+	})
 }
 
 // opennessKnown reports whether what is not known of a, mx and exists makes no

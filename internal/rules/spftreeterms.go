@@ -146,11 +146,15 @@ func judgeSPFRedundant(s *audit.Snapshot, r *Report) {
 
 // withoutTwins is the record without the later one of equal terms. It means the
 // same for every client: the later never matches where the earlier does not. It
-// is only proposed where it cures the finding, and where the record is known to
-// stand at the name itself, in strings that are known.
+// is only proposed where it cures the finding, where the record is known to
+// stand at the name itself, in strings that are known, and where no other rule
+// has a record to put in its place.
 func (t *spfTree) withoutTwins(s *audit.Snapshot, spares []spfSpare) []audit.FixRecord {
 	others := slices.ContainsFunc(spares, func(x spfSpare) bool { return !x.twice })
 	f := s.Facts.SPF
+	if parked(s) || slices.ContainsFunc(f.Senders, func(x audit.SPFSender) bool { return x.Verdict.Value.Result != audit.SPFPass }) {
+		return nil // see spf.never-sends, spf.sender-fails
+	}
 	if others || len(t.doubts) > 0 || f.Alias.State != audit.Absent || f.Strings.State != audit.Absent {
 		return nil
 	}

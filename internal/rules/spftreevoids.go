@@ -175,14 +175,14 @@ func (t *spfTree) voidStep(v spfVoid) string {
 }
 
 // judgeSPFEmpty is about the domain's own record: terms of others are theirs to
-// look after.
+// look after. An mx without MX records is for spf.mx-without-mx.
 func judgeSPFEmpty(s *audit.Snapshot, r *Report) {
 	t, ok := spfPolicy(s, r)
 	if !ok {
 		return
 	}
 	domain := s.Domain.String()
-	all := t.find(func(p spfPlace) bool { return p.own && p.asks() })
+	all := t.find(func(p spfPlace) bool { return p.own && p.asks() && !t.withoutMX(p) })
 	var empty []spfPlace
 	var dark *audit.Obs[audit.Nothing]
 	for _, p := range all {
@@ -207,10 +207,17 @@ func judgeSPFEmpty(s *audit.Snapshot, r *Report) {
 	case dark != nil:
 		open(r, domain, dark.State, dark.Why, dark.Via)
 	case len(all) == 0:
-		r.NA(domain, "the SPF record has no a, mx or exists whose name is the same whoever sends")
+		r.NA(domain, "the SPF record has no a, mx or exists with a name that is the same whoever sends, and that this rule looks at")
 	default:
 		r.Pass(domain, "every a, mx and exists of the SPF record finds something", append(t.evidence(), t.foundEvidence(all[:min(len(all), 2*spfShown)])...)...)
 	}
+}
+
+// withoutMX reports whether a term is an mx of a name that is known to have no
+// mail servers.
+func (t *spfTree) withoutMX(p spfPlace) bool {
+	f, ok := t.target(p)
+	return ok && p.spec.Is("mx") && f.Hosts.State != audit.Unknown && len(f.Hosts.Value) == 0
 }
 
 // findsNothing reports whether a term matches nobody because there is no

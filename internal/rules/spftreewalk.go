@@ -53,7 +53,7 @@ type spfDoubt struct {
 // record, or facts that are older than the tree, it has said for the rule what
 // is to be said.
 func spfPolicy(s *audit.Snapshot, r *Report) (*spfTree, bool) {
-	_, ok := spfRecord(s, r)
+	_, ok := spfSound(s, r)
 	if !ok {
 		return nil, false
 	}
