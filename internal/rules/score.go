@@ -16,7 +16,11 @@ import (
 // what the others are worth, the twentieth host with the same fault costs
 // nothing that the first did not, and new rules that pass change no points.
 func Score(kind audit.Kind, scope audit.Scope, findings []audit.Finding) audit.Score {
-	catalogue, tallies := Catalogue(), tallyRules(findings)
+	return scoreWith(kind, scope, findings, Catalogue())
+}
+
+func scoreWith(kind audit.Kind, scope audit.Scope, findings []audit.Finding, catalogue []Rule) audit.Score {
+	tallies := tallyRules(findings)
 	out := audit.Score{Rubric: RubricVersion, Axes: map[audit.Axis]audit.AxisScore{}}
 	var all sight
 	for _, axis := range audit.Axes() {
