@@ -152,7 +152,11 @@ func judgeSPFRedundant(s *audit.Snapshot, r *Report) {
 func (t *spfTree) withoutTwins(s *audit.Snapshot, spares []spfSpare) []audit.FixRecord {
 	others := slices.ContainsFunc(spares, func(x spfSpare) bool { return !x.twice })
 	f := s.Facts.SPF
-	if parked(s) || slices.ContainsFunc(f.Senders, func(x audit.SPFSender) bool { return x.Verdict.Value.Result != audit.SPFPass }) {
+	fails := func(x audit.SPFSender) bool {
+		v, ok := seen(x.Verdict)
+		return ok && v.Result != audit.SPFPass
+	}
+	if parked(s) || slices.ContainsFunc(f.Senders, fails) {
 		return nil // see spf.never-sends, spf.sender-fails
 	}
 	if others || len(t.doubts) > 0 || f.Alias.State != audit.Absent || f.Strings.State != audit.Absent {

@@ -217,7 +217,8 @@ func judgeSPFEmpty(s *audit.Snapshot, r *Report) {
 // mail servers.
 func (t *spfTree) withoutMX(p spfPlace) bool {
 	f, ok := t.target(p)
-	return ok && p.spec.Is("mx") && f.Hosts.State != audit.Unknown && len(f.Hosts.Value) == 0
+	hosts := Gather(f.Hosts)
+	return ok && p.spec.Is("mx") && hosts.dark == nil && len(slices.Concat(hosts.Values...)) == 0
 }
 
 // findsNothing reports whether a term matches nobody because there is no
