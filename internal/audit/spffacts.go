@@ -72,10 +72,14 @@ type SPFBelow struct {
 	Records Obs[[]Raw] `json:"records,omitzero"`
 	// Alias are the targets, where the name is an alias. Absent: it is none.
 	Alias Obs[[]DNSName] `json:"alias,omitzero"`
-	// Registered: the registrable domain of a name that does not exist. Seen: it
-	// exists. Absent: it does not, so that anybody may have it (RFC 8020).
-	// NotTried: the name exists, or is not known to be missing.
+	// Registered: the registrable domain of a name that does not exist, or of the
+	// last target of an alias that leads to nowhere. Seen: it exists. Absent: it
+	// does not, so that anybody may have it (RFC 8020). NotTried: the name exists,
+	// is not known to be missing, or is one that nobody can register.
 	Registered Obs[Nothing] `json:"registered,omitzero"`
+	// Registrable is the domain that Registered is about; empty where it was not
+	// tried.
+	Registrable DNSName `json:"registrable,omitempty"`
 }
 
 // SPFTarget is what an a, mx or exists of the policy finds.
