@@ -19,7 +19,8 @@ func (p *program) auditCommand() *cli.Command {
 	return &cli.Command{
 		Name: "audit", Usage: "audit a mail domain, store the run, say what changed", ArgsUsage: "DOMAIN...",
 		Description: `mailaudit audit example.org
-mailaudit audit example.org --sending-ip 192.0.2.25 --sending-helo out.example.org
+mailaudit audit example.org --sending-ip 192.0.2.25
+mailaudit audit example.org --sending-helo out.example.org
 mailaudit audit example.org --submission mail.example.org
 mailaudit audit example.org --passive -f json
 mailaudit audit example.org --resolver 9.9.9.9 --fail-on medium

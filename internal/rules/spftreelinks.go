@@ -221,16 +221,24 @@ func judgeSPFTakeover(s *audit.Snapshot, r *Report) {
 		switch {
 		case !ok:
 		case present:
-			r.Pass(l.subject(s), l.name.String()+" does not exist, and the domain that it would belong to is somebody's", append(evidence, Seen(known.Registered.Via, "exists"))...)
+			r.Pass(l.subject(s), fmt.Sprintf("%s does not exist, and %s is somebody's", l.name, registrable(known)), append(evidence, Seen(known.Registered.Via, "exists"))...)
 		default:
 			r.Fail(l.subject(s), Fault{
-				Detail: fmt.Sprintf("%s: %s does not exist, nor does the domain that it would belong to; who registers that can send as %s",
-					l.leads(), l.title(), s.Domain),
+				Detail: fmt.Sprintf("%s: %s does not exist, nor does %s; who registers that can send as %s",
+					l.leads(), l.title(), registrable(known), s.Domain),
 				Evidence: append(evidence, Seen(known.Registered.Via, string(known.Registered.Why.Code))),
 				Fix:      t.takeoverFix(l),
 			})
 		}
 	})
+}
+
+// registrable is the domain above a name that does not exist.
+func registrable(b audit.SPFBelow) string {
+	if b.Registrable == "" {
+		return "the domain that it would belong to"
+	}
+	return b.Registrable.String()
 }
 
 func (t *spfTree) takeoverFix(l spfLink) audit.Fix {
