@@ -36,9 +36,15 @@ func policyTables(f audit.SPF, p *Policy) []Table {
 }
 
 func policyTable(p *Policy) Table {
+	some := func(count string) string {
+		if count == "-" {
+			return "none"
+		}
+		return count
+	}
 	t := Table{
 		Title: "What SPF leads to", Head: []string{"Record of", "Term", "Behind it", "Lookups", "IPv4 addresses", "IPv6 addresses"},
-		Note: ours(fmt.Sprintf("%s lookups, %s in vain, when nothing matches before the end. Together: %s IPv4 addresses, %s of IPv6.", capital(p.Lookups), p.Voids, p.IP4, p.IP6)),
+		Note: ours(fmt.Sprintf("%s lookups, %s in vain, when nothing matches before the end. Addresses of all terms: IPv4 %s, IPv6 %s. (\"?\": not known.)", capital(p.Lookups), p.Voids, some(p.IP4), some(p.IP6))),
 	}
 	for i, row := range p.Terms {
 		if i == maxPolicyRows {

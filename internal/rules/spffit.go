@@ -195,7 +195,7 @@ func judgeSPFSubdomains(s *audit.Snapshot, r *Report) {
 			"look in the DMARC reports for mail of your own from names that do not exist, and give these names records",
 			"then add np=reject to the record of " + p.name() + "; p and sp stay as they are",
 		}
-		detail = "the DMARC record of " + p.name() + " asks for nothing against mail from subdomains of " + domain + " that do not exist, and SPF covers none of them"
+		detail = "the DMARC policy asks for nothing against mail from subdomains of " + domain + " that do not exist, and SPF covers none of them"
 	}
 	r.Fail(domain, Fault{Detail: detail, Evidence: evidence, Fix: audit.Fix{Summary: "cover them by np=reject, and not by a wildcard record", Steps: steps}})
 }
