@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -308,22 +309,34 @@ func (o *auditOptions) readScope(c *cli.Context) error {
 }
 
 // checkHELO refuses what RFC 5321 section 4.1.1.1 does not allow behind EHLO:
-// anything but a host name or an address literal.
+// anything but a host name or an address literal. A literal of a private address
+// is legal and says nothing but how our own network is numbered.
 func checkHELO(name string) error {
-	if name == "" || audit.NewDNSName(name).IsHostname() || isLiteral(name) {
+	if name == "" || audit.NewDNSName(name).IsHostname() {
 		return nil
 	}
-	return badValue("helo", name, "give the qualified name of this host, or its address in brackets: [192.0.2.25], [IPv6:2001:db8::25]")
+	addr, ok := literal(name)
+	switch {
+	case !ok:
+		return badValue("helo", name, "give the qualified name of this host, or its address in brackets: [192.0.2.25], [IPv6:2001:db8::25]")
+	case addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsUnspecified():
+		return badValue("helo", name, "no server can see that address: give the public one, the name that it has, or leave --helo out")
+	}
+	return nil
 }
 
-func isLiteral(name string) bool {
+// literal is the address of an address literal (RFC 5321 section 4.1.3).
+func literal(name string) (netip.Addr, bool) {
 	inner, ok := strings.CutPrefix(name, "[")
 	inner, closed := strings.CutSuffix(inner, "]")
 	if !ok || !closed {
-		return false
+		return netip.Addr{}, false
 	}
 	addrs, err := addresses("helo", []string{strings.TrimPrefix(inner, "IPv6:")})
-	return err == nil && collect.Literal(addrs[0]) == name
+	if err != nil || collect.Literal(addrs[0]) != name {
+		return netip.Addr{}, false
+	}
+	return addrs[0], true
 }
 
 // asksSRV reports whether DNS is asked for submission servers: where they would

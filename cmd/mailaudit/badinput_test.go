@@ -236,6 +236,8 @@ func misuses() []misuse {
 		{args: audit("--helo", "two words"), want: `--helo does not take "two words"\n`},
 		{args: audit("--helo", "x\r\nRCPT TO:<a@b>"), want: `--helo does not take`},
 		{args: audit("--helo", "[192.0.2.300]"), want: `--helo does not take`},
+		{args: audit("--helo", "[10.0.0.1]"), want: `--helo does not take "\[10\.0\.0\.1\]"`},
+		{args: audit("--helo", "[IPv6:fd00::1]"), want: `--helo does not take`},
 		{args: audit("--source", "localhost"), want: `--source does not take "localhost"\n`},
 		{args: audit("--source", "192.0.2.1", "--source", "192.0.2.2"), want: `--source names two addresses of one family`},
 		{args: audit("--source", "192.0.2.1", "--proxy", "socks5h://127.0.0.1:1080"), want: `--source and --proxy do not go together`},
