@@ -81,7 +81,7 @@ func judgeSPFTerms(s *audit.Snapshot, r *Report, pass string, find func(t audit.
 		}
 	}
 	if len(bad) == 0 {
-		r.Pass(domain, pass, evidence...)
+		r.Pass(domain, pass)
 		return
 	}
 	f := fault(bad, remark)
@@ -177,7 +177,7 @@ func judgeSPFModifier(s *audit.Snapshot, r *Report) {
 		}
 	}
 	if len(strange) == 0 {
-		r.Pass(domain, "no modifier is strange to receivers", evidence...)
+		r.Pass(domain, "no modifier is strange to receivers")
 		return
 	}
 	r.Fail(domain, Fault{

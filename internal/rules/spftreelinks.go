@@ -149,7 +149,7 @@ func judgeSPFLinks(s *audit.Snapshot, r *Report, term, none string) {
 	t.eachLink(s, r, t.links(term), none, func(l spfLink) {
 		fault := l.fault()
 		if fault == "" {
-			r.Pass(l.subject(s), l.name.String()+" has one SPF record that can be read", l.evidence(t)...)
+			r.Pass(l.subject(s), l.name.String()+" has one SPF record that can be read", branchEvidence(l.branch))
 			return
 		}
 		r.Fail(l.subject(s), Fault{
@@ -212,7 +212,7 @@ func judgeSPFTakeover(s *audit.Snapshot, r *Report) {
 	links := slices.DeleteFunc(t.links("include", "redirect"), func(l spfLink) bool { return l.name == "" })
 	t.eachLink(s, r, links, "the policy leads to no other name that is the same whoever sends", func(l spfLink) {
 		if l.branch.State != audit.Absent || l.branch.Answer.Code != audit.NXDomain {
-			r.Pass(l.subject(s), l.name.String()+" exists", l.evidence(t)...)
+			r.Pass(l.subject(s), l.name.String()+" exists")
 			return
 		}
 		known, _ := t.below(l.name)
@@ -263,7 +263,7 @@ func judgeSPFVaries(s *audit.Snapshot, r *Report) {
 	varies := t.find(func(p spfPlace) bool { return p.leads() && p.term.Varies })
 	if len(varies) == 0 {
 		if t.whole(s, r) {
-			r.Pass(domain, "the policy leads everyone to the same records", t.evidence()...)
+			r.Pass(domain, "the policy leads everyone to the same records")
 		}
 		return
 	}

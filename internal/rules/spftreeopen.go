@@ -160,7 +160,7 @@ func judgeSPFOpenBelow(s *audit.Snapshot, r *Report) {
 		r.NA(domain, "the SPF record leads to no other, and its own networks are for spf.plus-all")
 	case !t.whole(s, r):
 	case t.opennessKnown(domain, r, nearlyOpen(nets)):
-		r.Pass(domain, "no record of the policy passes everyone", t.evidence()...)
+		r.Pass(domain, "no record of the policy passes everyone")
 	}
 }
 
@@ -211,7 +211,7 @@ func judgeSPFExists(s *audit.Snapshot, r *Report) {
 	all := t.find(func(p spfPlace) bool { return p.spec.Is("exists") && p.spec.Domain.Uses("slh") })
 	if len(all) == 0 {
 		if t.whole(s, r) {
-			r.Pass(domain, "no exists asks for a name that the sender chooses", t.evidence()...)
+			r.Pass(domain, "no exists asks for a name that the sender chooses")
 		}
 		return
 	}
@@ -248,7 +248,7 @@ func judgeSPFPtrBelow(s *audit.Snapshot, r *Report) {
 	all := t.find(func(p spfPlace) bool { return p.spec.Is("ptr") && !p.own })
 	if len(all) == 0 {
 		if t.whole(s, r) {
-			r.Pass(domain, "no record that the policy leads to uses ptr", t.evidence()...)
+			r.Pass(domain, "no record that the policy leads to uses ptr")
 		}
 		return
 	}
@@ -309,7 +309,7 @@ func judgeSPFHuge(s *audit.Snapshot, r *Report) {
 		r.AtWorst(domain, audit.Info) // the record of the domain itself is known, and has none
 		t.whole(s, r)
 	default:
-		r.Pass(domain, "no network of the policy is wider than a sender needs", t.evidence()...)
+		r.Pass(domain, "no network of the policy is wider than a sender needs")
 	}
 }
 
@@ -335,7 +335,7 @@ func judgeSPFShared(s *audit.Snapshot, r *Report) {
 	})
 	if len(shared) == 0 {
 		if t.whole(s, r) {
-			r.Pass(domain, "the policy leads to no provider of whom it is known that all customers send from the same addresses", t.evidence()...)
+			r.Pass(domain, "the policy leads to no provider of whom it is known that all customers send from the same addresses")
 		}
 		return
 	}
