@@ -183,13 +183,20 @@ func toJSON(e Entry) jsonRun {
 	if r.Sidecar.Traffic != (audit.Traffic{}) {
 		out.Traffic = &r.Sidecar.Traffic
 	}
+	catalogue := map[audit.RuleID]rules.Rule{}
+	for _, rule := range rules.Catalogue() {
+		catalogue[rule.ID] = rule
+	}
 	for _, f := range r.Findings {
-		out.Findings = append(out.Findings, findingJSON(f, e.History))
+		rule, ok := catalogue[f.Rule]
+		out.Findings = append(out.Findings, findingJSON(f, rule, ok, e.History))
 	}
 	return out
 }
 
-func findingJSON(f audit.Finding, history History) jsonFinding {
+// findingJSON is a finding, with what the catalogue says of its rule unless it is
+// one that this catalogue does not know.
+func findingJSON(f audit.Finding, rule rules.Rule, known bool, history History) jsonFinding {
 	out := jsonFinding{
 		Rule: f.Rule, Area: f.Rule.Area(), Subject: f.Subject, Status: f.Status, Severity: f.Severity,
 		Title: string(f.Rule), Detail: f.Detail, Cause: f.Cause, Evidence: f.Evidence, References: []jsonRef{},
@@ -197,8 +204,7 @@ func findingJSON(f audit.Finding, history History) jsonFinding {
 	if out.Evidence == nil {
 		out.Evidence = []string{}
 	}
-	rule, ok := rules.Lookup(f.Rule)
-	if ok {
+	if known {
 		out.Title = rule.Title
 		for _, r := range rule.Refs {
 			out.References = append(out.References, jsonRef{r.String(), r.URL()})
@@ -212,8 +218,8 @@ func findingJSON(f audit.Finding, history History) jsonFinding {
 		if out.Fix.Steps == nil {
 			out.Fix.Steps = []string{}
 		}
-		v, known := history[f.Key()]
-		if known && v.Status == audit.Fail {
+		v, ok := history[f.Key()]
+		if ok && v.Status == audit.Fail {
 			out.FirstSeen = &v.Since
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
@@ -113,32 +114,39 @@ func (w *spanWriter) store(ctx context.Context, answers []answer) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	var layout []int64
-	if answers != nil {
-		layout = make([]int64, 0, len(answers))
-	}
+	var fresh []answer
+	questions := make(map[audit.Key]int64, len(answers))
 	for _, a := range answers {
 		was, old := open[a.key]
 		delete(open, a.key)
-		switch {
-		case !old:
-			was.question, err = w.begin(ctx, a)
-		case !was.holds(a):
+		questions[a.key] = was.question
+		if old && was.holds(a) {
+			continue
+		}
+		fresh = append(fresh, a)
+		if old {
 			err = w.end(ctx, was)
-			if err == nil {
-				_, err = w.begin(ctx, a)
-			}
 		}
 		if err != nil {
 			return nil, err
 		}
-		layout = append(layout, was.question)
 	}
 	for _, was := range open {
 		err = w.end(ctx, was)
 		if err != nil {
 			return nil, err
 		}
+	}
+	err = w.begin(ctx, fresh, questions)
+	if err != nil {
+		return nil, err
+	}
+	var layout []int64
+	if answers != nil {
+		layout = make([]int64, 0, len(answers))
+	}
+	for _, a := range answers {
+		layout = append(layout, questions[a.key])
 	}
 	return json.Marshal(layout)
 }
@@ -167,22 +175,80 @@ func (w *spanWriter) open(ctx context.Context) (map[audit.Key]openSpan, error) {
 	return open, rows.Err()
 }
 
-// begin opens a span with this run and returns its question.
-func (w *spanWriter) begin(ctx context.Context, a answer) (int64, error) {
-	w.changed = true
-	question, _, err := intern(ctx, w.tx, "questions", 2, []string{"rule", "subject"}, string(a.key.Rule), a.key.Subject)
-	if err != nil {
-		return 0, err
+// begin opens spans with this run, makes the rows that they refer to where there
+// are none, and notes their questions. Each statement takes the whole list, as JSON: SQLite needs
+// longer to be called than to look at a row.
+func (w *spanWriter) begin(ctx context.Context, fresh []answer, questions map[audit.Key]int64) error {
+	if len(fresh) == 0 {
+		return nil
 	}
-	words, _, err := intern(ctx, w.tx, "bodies", 1, []string{"sha256", "detail", "cause", "evidence", "fix"},
-		a.sum[:], a.body.detail, a.body.cause, a.body.evidence, a.body.fix)
+	w.changed = true
+	var spans, bodies [][]string
+	told := map[[sha256.Size]byte]bool{}
+	for _, a := range fresh {
+		sum := hex.EncodeToString(a.sum[:])
+		spans = append(spans, []string{string(a.key.Rule), a.key.Subject, sum, string(a.status), string(a.severity)})
+		if !told[a.sum] {
+			bodies = append(bodies, []string{sum, a.body.detail, a.body.cause, a.body.evidence, a.body.fix})
+		}
+		told[a.sum] = true
+	}
+	_, err := w.list(ctx, spans, `INSERT INTO questions (rule, subject)
+		SELECT value->>0, value->>1 FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING`)
 	if err != nil {
-		return 0, err
+		return err
+	}
+	_, err = w.list(ctx, bodies, `INSERT INTO bodies (sha256, detail, cause, evidence, fix)
+		SELECT unhex(value->>0), value->>1, value->>2, value->>3, value->>4 FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING`)
+	if err != nil {
+		return err
 	}
 	last := sql.NullInt64{Int64: w.run, Valid: w.solo}
-	_, err = w.tx.exec(ctx, `INSERT INTO spans (stream, question, first_run, last_run, status, severity, body)
-		VALUES (?, ?, ?, ?, ?, ?, ?)`, w.stream, question, w.run, last, string(a.status), string(a.severity), words)
-	return question, err
+	opened, err := w.list(ctx, spans, `INSERT INTO spans (stream, question, first_run, last_run, status, severity, body)
+		SELECT ?2, q.id, ?3, ?4, j.value->>3, j.value->>4, b.id FROM json_each(?1) j
+		CROSS JOIN questions q ON q.rule = j.value->>0 AND q.subject = j.value->>1
+		CROSS JOIN bodies b ON b.sha256 = unhex(j.value->>2)`, w.stream, w.run, last)
+	if err != nil {
+		return err
+	}
+	if opened != int64(len(fresh)) {
+		return fmt.Errorf("%d findings, and %d of them can be kept as they are", len(fresh), opened)
+	}
+	return w.asked(ctx, questions)
+}
+
+// list carries out a statement over a list, its first parameter, and returns how
+// many rows it changed.
+func (w *spanWriter) list(ctx context.Context, list [][]string, query string, more ...any) (int64, error) {
+	data, err := json.Marshal(list)
+	if err != nil {
+		return 0, fmt.Errorf("encode findings: %w", err)
+	}
+	done, err := w.tx.exec(ctx, query, append([]any{string(data)}, more...)...)
+	if err != nil {
+		return 0, err
+	}
+	return done.RowsAffected()
+}
+
+// asked notes the questions of spans that this run opened.
+func (w *spanWriter) asked(ctx context.Context, questions map[audit.Key]int64) error {
+	rows, err := w.tx.tx.QueryContext(ctx, `SELECT q.rule, q.subject, q.id FROM spans s JOIN questions q ON q.id = s.question
+		WHERE s.stream = ? AND s.first_run = ?`, w.stream, w.run)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var k audit.Key
+		var id int64
+		err = rows.Scan(&k.Rule, &k.Subject, &id)
+		if err != nil {
+			return err
+		}
+		questions[k] = id
+	}
+	return rows.Err()
 }
 
 // end closes a span with the run before this one, the last in which it held.
