@@ -54,6 +54,8 @@ func TestVendorOf(t *testing.T) {
 		{"_spf.google.com", "Google Workspace"},
 		{"_netblocks3.google.com", "Google Workspace"},
 		{"google.com", ""},
+		{"sendgrid.net", "Twilio SendGrid"},
+		{"u123.wl.sendgrid.net", "Twilio SendGrid (one account)"},
 		{"spf-00a9a302.pphosted.com", "Proofpoint"},
 		{"notpphosted.com", ""},
 		{"eu._netblocks.mimecast.com", "Mimecast"},

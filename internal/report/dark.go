@@ -19,6 +19,10 @@ func darkReasons(run *audit.Run) map[audit.Key]audit.Reason {
 			continue
 		}
 		why := audit.Reason{Code: f.Cause, Text: f.Detail}
+		if ofItself(f) {
+			out[f.Key()] = why
+			continue
+		}
 		root, rooted := roots[f.Subject]
 		switch {
 		case rooted && (f.Cause == audit.NotLearned || f.Cause == root.Code):
@@ -32,6 +36,14 @@ func darkReasons(run *audit.Run) map[audit.Key]audit.Reason {
 		out[f.Key()] = why
 	}
 	return out
+}
+
+// ofItself reports whether the reason of a check is its own, whatever else is
+// unknown of its subject. At an endpoint one step comes after another; a domain
+// has several policies, of which one does not wait for another.
+func ofItself(f audit.Finding) bool {
+	endpoint := strings.Contains(f.Subject, "[")
+	return !endpoint && (f.Cause == audit.NotLearned || f.Cause == audit.NotAsked)
 }
 
 // darkness makes one entry of everything that is unknown for one reason.

@@ -83,6 +83,9 @@ func TestDarkness(t *testing.T) {
 		f("smtp.ehlo-refused", one, audit.NotLearned, "this depends on the connection"),
 		f("smtp.ehlo-refused", six, audit.NotLearned, "this depends on the connection"),
 		f("smtp.ehlo-refused", two, audit.TempFail, "the greeting turned us away"),
+		f("spf.softfail", "example.org", audit.NotAsked, "this run did not ask for DMARC records"),
+		f("spf.loop", "example.org", audit.NotLearned, "what it leads to depends on who sends"),
+		f("spf.ptr-below", "example.org", audit.NotLearned, "what it leads to depends on who sends"),
 		f("tls.cert-name", "lone.example.org[192.0.2.30]:25", audit.NotLearned, "this depends on the connection"),
 		f("tls.cert-name", "nobody.example.org[192.0.2.31]:25", audit.NotLearned, "this depends on the connection"),
 	}
@@ -94,6 +97,8 @@ func TestDarkness(t *testing.T) {
 			[]string{"nc 192.0.2.25 25  ->  timeout", "nc 2001:db8::25 25  ->  timeout"},
 			"try again; if it stays so, from another network: port 25 is often blocked where one works"},
 		{"busy: 421 too many", audit.TempFail, []string{two}, []audit.RuleID{"smtp.unreachable", "smtp.ehlo-refused"}, 2, nil, "try again later"},
+		{"this run did not ask for DMARC records", audit.NotAsked, []string{"example.org"}, []audit.RuleID{"spf.softfail"}, 1, nil, ""},
+		{"what it leads to depends on who sends", audit.NotLearned, []string{"example.org"}, []audit.RuleID{"spf.loop", "spf.ptr-below"}, 2, nil, ""},
 		{"timeout", audit.Timeout, []string{"lone.example.org[192.0.2.30]:25"}, []audit.RuleID{"tls.cert-name"}, 1, nil,
 			"try again; if it stays so, from another network: port 25 is often blocked where one works"},
 		{"this depends on the connection", audit.NotLearned, []string{"nobody.example.org[192.0.2.31]:25"}, []audit.RuleID{"tls.cert-name"}, 1, nil, ""},
@@ -103,7 +108,7 @@ func TestDarkness(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	ours := darkness(run, true)
-	if i := slices.IndexFunc(ours, func(d Dark) bool { return strings.HasPrefix(d.Advice, "see above") }); i != 3 {
+	if i := slices.IndexFunc(ours, func(d Dark) bool { return strings.HasPrefix(d.Advice, "see above") }); i != 5 {
 		t.Errorf("only the connection that the facts know as silent is told above: %d", i)
 	}
 }

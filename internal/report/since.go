@@ -100,6 +100,7 @@ func (t teller) together(c audit.Change) string {
 	case c.Class == audit.LostSight:
 		by = append(by, t.reason(c).Text)
 	case c.Class == audit.RegainedSight && c.Now != audit.Fail:
+	case c.Class == audit.NewCheck && c.Now != audit.Fail: // a new catalogue can have dozens
 	case c.Class == audit.Gone && c.Now == "":
 		by = append(by, c.Subject)
 	default:
@@ -136,6 +137,12 @@ func (t teller) texts(changes []audit.Change) []string {
 		return []string{fmt.Sprintf("%s no longer applies to %s: %s", c.Rule, about, t.now[audit.Key{Rule: c.Rule, Subject: c.Subject}].Detail)}
 	case c.Class == audit.Retired:
 		return []string{fmt.Sprintf("%s of %s by a rule that is no longer in the catalogue (%s)", what, about, c.Rule)}
+	case c.Class == audit.NewCheck && c.Now != audit.Fail && len(rulesOf(changes)) > 1:
+		verdict := "passed"
+		if c.Now != audit.Pass {
+			verdict = "not known"
+		}
+		return []string{fmt.Sprintf("%s: %s, %s", verdict, plural(len(rulesOf(changes)), "rule"), several(rulesOf(changes)))}
 	case c.Class == audit.NewCheck && c.Now == audit.Pass:
 		return []string{fmt.Sprintf("%s: passed by %s (%s)", title(c.Rule), about, c.Rule)}
 	case c.Class == audit.Fixed, c.Now == audit.Pass:
@@ -203,7 +210,9 @@ func subjectsOf(changes []audit.Change) []string {
 func rulesOf(changes []audit.Change) []string {
 	var out []string
 	for _, c := range changes {
-		out = append(out, string(c.Rule))
+		if !slices.Contains(out, string(c.Rule)) {
+			out = append(out, string(c.Rule))
+		}
 	}
 	return out
 }

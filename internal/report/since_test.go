@@ -100,6 +100,12 @@ func TestSinceClasses(t *testing.T) {
 			[]string{"new check: The certificate names the host: passed by " + one + " (tls.cert-name)",
 				"new check: The certificate names the host: not known for " + two + " (tls.cert-name)",
 				"new check: it expired on 1 May: " + one + " (medium, tls.cert-expired)"}},
+		{"many new checks", []audit.Change{c(audit.NewCheck, "tls.cert-name", one, audit.Pass, audit.Info), c(audit.NewCheck, "tls.starttls-missing", one, audit.Pass, audit.Medium),
+			c(audit.NewCheck, "tls.cert-name", two, audit.Pass, audit.Info), c(audit.NewCheck, "mx.implicit", two, audit.UnknownStatus, audit.Low), c(audit.NewCheck, "mx.no-route", two, audit.UnknownStatus, audit.Low),
+			c(audit.NewCheck, "tls.cert-expired", one, audit.Fail, audit.Medium)},
+			[]string{"new check: passed: 2 rules, tls.cert-name and tls.starttls-missing",
+				"new check: not known: 2 rules, mx.implicit and mx.no-route",
+				"new check: it expired on 1 May: " + one + " (medium, tls.cert-expired)"}},
 		{"retired", []audit.Change{c(audit.Retired, "mx.old", "example.org", "", audit.Low)},
 			[]string{"retired: 1 check of example.org by a rule that is no longer in the catalogue (mx.old)"}},
 	} {

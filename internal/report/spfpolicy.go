@@ -102,7 +102,11 @@ func spfRanges(r audit.SPFRanges) string {
 	if r.IP4 > 0 {
 		words = append(words, plural(int(r.IP4), "IPv4 address"))
 	}
-	if r.IP6 != "0" {
+	switch r.IP6 {
+	case "0":
+	case "1":
+		words = append(words, "1 IPv6 address")
+	default:
 		words = append(words, spfMany(r.IP6)+" IPv6 addresses")
 	}
 	if len(words) > 0 {

@@ -242,11 +242,7 @@ func judgeSPFVerdict(s *audit.Snapshot, r *Report) {
 	if !ok {
 		return
 	}
-	domain, who := s.Domain.String(), "the SPF record"
-	if end.at != s.Domain.Name() {
-		who = "the SPF record of " + end.at.String() + ", in which the redirect ends,"
-	}
-	detail := ""
+	domain, who, detail := s.Domain.String(), end.who(s), ""
 	switch end.qualifier() {
 	case '+':
 		r.NA(domain, who+" passes everyone")

@@ -23,6 +23,14 @@ func (e spfEnd) qualifier() byte {
 	return e.record.Terms[i].Qualifier
 }
 
+// who is that record as the beginning of a sentence.
+func (e spfEnd) who(s *audit.Snapshot) string {
+	if e.at == s.Domain.Name() {
+		return "the SPF record"
+	}
+	return "the SPF record of " + e.at.String() + ", in which the redirect ends,"
+}
+
 // names reports whether a mechanism of the chain can pass somebody.
 func (e spfEnd) names() bool { return e.holds('+') }
 

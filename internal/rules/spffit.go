@@ -113,27 +113,23 @@ func judgeSPFSoftFail(s *audit.Snapshot, r *Report) {
 		return
 	}
 	evidence, dmarc := end.evidence, "no DMARC policy applies"
-	first := "publish a DMARC record that watches: see dmarc.missing"
+	steps := []string{"publish a DMARC record that watches (see dmarc.missing), and raise its policy when its reports allow it"}
 	if present {
 		evidence = append(evidence, p.evidence()...)
 		dmarc = "the DMARC policy does not ask to quarantine or reject"
-		first = "see that the DMARC reports come and are read"
+		steps = []string{"raise the DMARC policy when its reports allow it, as the findings about DMARC say"}
 	}
 	if present && p.enforced() {
 		r.Pass(domain, fmt.Sprintf("%call, and the DMARC policy says what becomes of mail that fails", q), evidence...)
 		return
 	}
 	if q == '-' {
-		spfHardFail(s, r, evidence)
+		spfHardFail(s, r, end, evidence)
 		return
 	}
 	f := Fault{
-		Detail: "the record ends in ~all and " + dmarc + ": nobody is asked to keep mail of strangers out", Evidence: evidence,
-		Fix: audit.Fix{Summary: "leave ~all, and raise the DMARC policy when the reports allow it", Steps: []string{
-			first,
-			"wait until every sender that you know passes SPF or DKIM under your domain",
-			"then ask for quarantine, later perhaps for reject; ~all can stay",
-		}},
+		Detail: end.who(s) + " ends in ~all and " + dmarc + ": nobody is asked to keep mail of strangers out", Evidence: evidence,
+		Fix: audit.Fix{Summary: "leave ~all, and raise the DMARC policy", Steps: append(steps, "~all stays as it is")},
 	}
 	if parked(s) && len(s.Scope.SendingIPs) == 0 {
 		f.Severity = audit.Medium
@@ -144,7 +140,7 @@ func judgeSPFSoftFail(s *audit.Snapshot, r *Report) {
 
 // spfHardFail judges -all of a domain that names senders, where no DMARC policy
 // is in force.
-func spfHardFail(s *audit.Snapshot, r *Report, evidence []string) {
+func spfHardFail(s *audit.Snapshot, r *Report, end spfEnd, evidence []string) {
 	domain := s.Domain.String()
 	_, _, ok := Need(r, domain, s.Facts.MX.Records)
 	if !ok {
@@ -154,13 +150,17 @@ func spfHardFail(s *audit.Snapshot, r *Report, evidence []string) {
 		r.Pass(domain, "-all, and the domain takes no mail", evidence...)
 		return
 	}
+	change := "end the record in ~all"
+	if end.at != s.Domain.Name() {
+		change = "name your senders in a record of your own that ends in ~all, without the redirect"
+	}
 	r.Fail(domain, Fault{
 		Severity: audit.Info,
-		Detail:   "the record ends in -all: forwarded mail can be refused before DMARC and its signature are looked at",
+		Detail:   end.who(s) + " ends in -all: forwarded mail can be refused before DMARC and its signature are looked at",
 		Evidence: evidence,
 		Fix: audit.Fix{Summary: "know what -all costs", Steps: []string{
 			"nothing is wrong where no mail of yours is forwarded by others, or where that mail may be lost",
-			"else end the record in ~all, sign with DKIM, and let the DMARC policy ask for what -all was to do",
+			"else " + change + ", sign with DKIM, and let the DMARC policy ask for what -all was to do",
 		}},
 	})
 }

@@ -138,11 +138,12 @@ func spfOpenRules() []Rule {
 		After: spfMoot("spf.plus-all"),
 		Judge: judgeSPFOpenBelow,
 	}, {
-		ID: "spf.exists-sender", Axis: audit.Protection, Since: "0.3.0", Severity: audit.Medium, Range: []audit.Severity{audit.Low},
+		ID: "spf.exists-sender", Axis: audit.Protection, Since: "0.3.0", Severity: audit.Medium, Range: []audit.Severity{audit.Info},
 		Title: "No exists of the SPF policy asks for a name that the sender chooses",
 		Refs:  []Ref{{"RFC 7208", "7.3"}, {"RFC 7208", "11.4"}},
 		Why: "The local part (%{l}, %{s}) and the EHLO name (%{h}) are words of the sender. Where the address of the client is not in the name beside them, whoever " +
-			"guesses a name that exists passes, from anywhere. Where it is (low), they still keep receivers from remembering the result, and tell the name server who writes.",
+			"guesses a name that exists passes, from anywhere. Where it is (info), as services that manage SPF for others have it, they only keep receivers from remembering " +
+			"the result, and tell the name server who writes.",
 		Fix:   "Put the address of the client into the name (%{i}), or name the servers by ip4 and ip6. A list of users is no work for SPF.",
 		After: spfMoot("spf.plus-all", "spf.include-open"),
 		Judge: judgeSPFExists,
@@ -151,7 +152,8 @@ func spfOpenRules() []Rule {
 		Title: "The SPF policy passes no network wider than a sender needs",
 		Refs:  []Ref{{"RFC 7208", "5.6"}, {"RFC 7208", "11.4"}},
 		Why: "Everyone who has an address in a network that the record names can send as the domain: in one wider than a /16, or a /32 of IPv6, that is customers of a whole " +
-			"provider, and whoever breaks into one of their machines. In records of large providers (info) it is how they work, and a reason for DKIM.",
+			"provider, and whoever breaks into one of their machines. In records of others (info) it is for them to say who has the addresses. " +
+			"Providers of whom it is known that all customers share them are for spf.shared-pool.",
 		Fix:   "Name the addresses that send, in place of the network around them.",
 		After: spfMoot("spf.plus-all", "spf.include-open"),
 		Judge: judgeSPFHuge,

@@ -219,23 +219,26 @@ func judgeSPFExists(s *audit.Snapshot, r *Report) {
 	// sends from elsewhere does not get there by choosing words.
 	free := slices.DeleteFunc(slices.Clone(all), func(p spfPlace) bool { return !p.passes || p.spec.Domain.Uses("ip") })
 	f := Fault{
-		Severity: audit.Low, Evidence: t.evidence(all...),
+		Severity: audit.Info, Evidence: t.evidence(all...),
 		Detail: "answers about SPF hang on what the sender says of himself, so that they cannot be kept: " + some(all, spfShown),
+		Fix: audit.Fix{Summary: "know who is told of each message", Steps: []string{
+			"if a provider asked for it, there is nothing to change: nobody passes from elsewhere by choosing his words",
+			"if nobody did, find out whom the term is meant for, and name those hosts by ip4, ip6, a or include",
+		}},
 	}
-	mine := t.mine(all)
-	if len(free) > 0 {
-		f.Severity = audit.Medium
-		f.Detail = "whoever gives the right local part or EHLO name passes, wherever he sends from: " + some(free, spfShown)
+	if len(free) == 0 {
+		r.Fail(domain, f)
+		return
 	}
-	f.Fix.Summary = "ask for no name that the sender chooses"
+	mine := t.mine(free)
+	f.Severity = audit.Medium
+	f.Detail = "whoever gives the right local part or EHLO name passes, wherever he sends from: " + some(free, spfShown)
+	f.Fix = audit.Fix{Summary: "ask for no name that the sender chooses"}
 	for _, p := range mine[:min(len(mine), spfShown)] {
-		step := "find out whom " + p.String() + " is meant for, and name their hosts by ip4, ip6, a or include"
-		if slices.ContainsFunc(free, func(q spfPlace) bool { return q.in == p.in && q.term.At == p.term.At }) {
-			step += ", or put the address of the client (%{ir}) into the names that it asks for"
-		}
-		f.Fix.Steps = append(f.Fix.Steps, step)
+		f.Fix.Steps = append(f.Fix.Steps, "find out whom "+p.String()+" is meant for, and name their hosts by ip4, ip6, a or include, "+
+			"or put the address of the client (%{ir}) into the names that it asks for")
 	}
-	f.Fix.Steps = append(f.Fix.Steps, t.notOurs(all, "that its exists asks for what the sender says")...)
+	f.Fix.Steps = append(f.Fix.Steps, t.notOurs(free, "that its exists asks for what the sender says")...)
 	r.Fail(domain, f)
 }
 
@@ -270,10 +273,13 @@ const (
 	spfWide6 = 32
 )
 
-// wide reports whether a term passes such a network, whatever it finds.
-func wide(spec audit.SPFTerm) bool {
+// wide reports whether a term passes such a network, whatever it finds. From
+// private and reserved ones nobody sends: see spf.special-range.
+func wide(scope audit.Scope, spec audit.SPFTerm) bool {
 	n := spec.Network
 	switch {
+	case n.IsValid() && specialNetwork(scope, n) != "":
+		return false
 	case n.IsValid() && n.Addr().Is4():
 		return n.Bits() < spfWide4
 	case n.IsValid():
@@ -288,7 +294,8 @@ func judgeSPFHuge(s *audit.Snapshot, r *Report) {
 		return
 	}
 	domain := s.Domain.String()
-	all := t.find(func(p spfPlace) bool { return p.passes && wide(p.spec) })
+	every := t.find(func(p spfPlace) bool { return p.passes && wide(s.Scope, p.spec) })
+	all := slices.DeleteFunc(slices.Clone(every), spfPlace.shared)
 	mine := slices.DeleteFunc(slices.Clone(all), func(p spfPlace) bool { return !p.own })
 	switch {
 	case len(mine) > 0:
@@ -308,9 +315,20 @@ func judgeSPFHuge(s *audit.Snapshot, r *Report) {
 	case len(t.doubts) > 0:
 		r.AtWorst(domain, audit.Info) // the record of the domain itself is known, and has none
 		t.whole(s, r)
+	case len(every) > 0:
+		r.NA(domain, "the wide networks are those of providers whose customers share them: see spf.shared-pool")
 	default:
 		r.Pass(domain, "no network of the policy is wider than a sender needs")
 	}
+}
+
+// shared reports whether a term belongs to the policy because of a provider of
+// whom spf.shared-pool says that all customers send from the same addresses.
+func (p spfPlace) shared() bool {
+	return slices.ContainsFunc(p.path, func(name audit.DNSName) bool {
+		v, _ := audit.VendorOf(name)
+		return v.Shared
+	})
 }
 
 // judgeSPFShared goes by the table of vendors: that others send from the same
