@@ -79,16 +79,17 @@ func (s *spfSurvey) level(domains []string) []string {
 	var order []audit.DNSName
 	for _, d := range domains {
 		name, ok := recordName(d)
-		if !ok && name != "" { // one label, or an address
-			s.below[name] = audit.SPFBelow{Name: name, Records: audit.None[[]audit.Raw](audit.NoData, name.String()+" can have no SPF record", "")}
-		}
 		_, known := s.below[name]
 		_, twice := asked[name]
-		if !ok || known || twice {
+		if name == "" || known || twice {
 			continue
 		}
-		if len(s.below)+len(order) == spfMaxRecords {
+		if len(s.below)+len(order) >= spfMaxRecords {
 			s.dark = true
+			continue
+		}
+		if !ok { // one label, or an address
+			s.below[name] = audit.SPFBelow{Name: name, Records: audit.None[[]audit.Raw](audit.NoData, name.String()+" can have no SPF record", "")}
 			continue
 		}
 		asked[name] = d
