@@ -18,6 +18,10 @@ const (
 	spfCheckAhead     = 100
 )
 
+// spfChecksAtOnce bounds what evaluations take of memory: ten records of 64 KB
+// make one of twenty megabytes.
+const spfChecksAtOnce = 10
+
 // spfRation is what the evaluations of one audit share, so that a policy that
 // leads every sender elsewhere leaves the rest of the audit its questions. When
 // it is used up is the same every night: what was asked ahead does not count,
@@ -124,13 +128,16 @@ func newSPFChecks(ips []netip.Addr, who []spfIdentity) *spfChecks {
 	return &spfChecks{ips: ips, who: who, ration: newSPFRation(), out: make([][]audit.SPFSender, len(who))}
 }
 
-// start evaluates all at once. The results are there when wg is through.
+// start evaluates some at once. The results are there when wg is through.
 func (c *spfChecks) start(ctx context.Context, wg *sync.WaitGroup, a Asker) {
+	room := make(chan struct{}, spfChecksAtOnce)
 	for i, who := range c.who {
 		c.out[i] = make([]audit.SPFSender, len(c.ips))
 		for j, ip := range c.ips {
 			c.out[i][j].Addr = ip
 			wg.Go(func() {
+				room <- struct{}{}
+				defer func() { <-room }()
 				q := who.query
 				q.IP = ip
 				c.out[i][j].Verdict = spfVerdictOf(checkHost(ctx, a, c.ration, q), who.command(ip))
