@@ -72,7 +72,9 @@ type SPFBelow struct {
 	Alias Obs[[]DNSName] `json:"alias,omitzero"`
 	// Registered: the registrable domain of a name that does not exist, or of the
 	// last target of an alias that leads to nowhere. Seen: it exists. Absent: it
-	// does not, so that anybody may have it (RFC 8020). NotTried: the name exists,
+	// does not, so that anybody may have it (RFC 8020). Unknown (NotLearned) also
+	// below a suffix whose owner gives names away, and below a top-level domain that
+	// the list of public suffixes does not know. NotTried: the name exists,
 	// is not known to be missing, or is one that nobody can register.
 	Registered Obs[Nothing] `json:"registered,omitzero"`
 	// Registrable is the domain that Registered is about; empty where it was not

@@ -32,6 +32,9 @@ func (z zone) Ask(_ context.Context, name audit.DNSName, qtype uint16) *resolve.
 		case l == "!nxdomain":
 			a.Why.Code = audit.NXDomain
 			return a
+		case strings.HasPrefix(l, "!nxdomain of "):
+			a.Why.Code, a.Zone = audit.NXDomain, audit.DNSName(strings.TrimPrefix(l, "!nxdomain of "))
+			return a
 		case l == "!servfail":
 			a.State, a.Why = audit.Unknown, audit.Reason{Code: audit.ServFail, Text: "SERVFAIL"}
 			return a

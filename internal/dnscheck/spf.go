@@ -21,16 +21,11 @@ type SPFSubject struct {
 	Former  []audit.DNSName // that the policy included once
 }
 
-// spfCheckQuestions is how many questions the evaluations of one audit ask at
-// most, those of the survey among them: what one evaluation may ask. Those of
-// several senders share most of theirs.
-const spfCheckQuestions = 150
-
 // SPF observes the SPF of a domain: its records, all that they lead to, and what
 // they say of those who send. All of it runs at once, and takes as many round
 // trips as the includes are deep, and one more; two more below an mx. It asks
-// SPFMaxQuestions questions and a hundred others for the survey, and
-// spfCheckQuestions for the evaluations, whatever is published.
+// SPFMaxQuestions questions and a hundred others for the survey, spfCheckQuestions and
+// spfCheckAhead for the evaluations, and one for each name in EHLO, whatever is published.
 func SPF(ctx context.Context, a Asker, q SPFSubject) audit.SPF {
 	s, end := newSPFSurvey(ctx, a, q.Domain.Name())
 	defer end()
@@ -38,16 +33,17 @@ func SPF(ctx context.Context, a Asker, q SPFSubject) audit.SPF {
 	var wg sync.WaitGroup
 	var left audit.SPFLeftovers
 	wg.Go(func() { left = ObserveSPFLeftovers(ctx, a, q.Domain) })
-	checks := &spfRation{a: a, asked: map[spfQuestion]bool{}}
-	senders := startSPFChecks(ctx, &wg, checks, q.Senders, mailFromOf(q.Domain.Name()))
+	identities := []spfIdentity{mailFromOf(q.Domain.Name())}
 	hellos := make([]audit.SPFHello, len(q.Hellos))
 	for i, name := range q.Hellos {
+		identities = append(identities, helloOf(name))
 		hellos[i].Name = name
-		hellos[i].Senders = startSPFChecks(ctx, &wg, checks, q.Senders, helloOf(name))
 		wg.Go(func() {
-			hellos[i].Records = texts(checks.Ask(ctx, name, dns.TypeTXT), audit.IsSPF, "no TXT record is an SPF record")
+			hellos[i].Records = texts(a.Ask(ctx, name, dns.TypeTXT), audit.IsSPF, "no TXT record is an SPF record")
 		})
 	}
+	checks := newSPFChecks(q.Senders, identities)
+	checks.start(ctx, &wg, a)
 	s.follow(s.root)
 	f := s.facts()
 	for i := range f.Below {
@@ -60,7 +56,11 @@ func SPF(ctx context.Context, a Asker, q SPFSubject) audit.SPF {
 	f.Former = s.former(q.Former)
 	wg.Wait()
 	f.Type99, f.SenderID, f.Alias = left.Type99, left.SenderID, left.Alias
-	f.Senders, f.Hellos = senders, hellos
+	checks.settle(ctx, s.ask.answers())
+	f.Senders, f.Hellos = checks.out[0], hellos
+	for i := range hellos {
+		hellos[i].Senders = checks.out[i+1]
+	}
 	return f
 }
 

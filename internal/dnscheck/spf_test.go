@@ -257,16 +257,30 @@ func TestSPFRegistrable(t *testing.T) {
 		{"_spf.example.com", zone{"_spf.example.com TXT": {gone}, "example.com NS": {dark}}, "unknown servfail example.com", 1},
 		{"_spf.example.com", zone{"_spf.example.com TXT": {gone}}, "seen  example.com", 1}, // no such records, but the name
 		{"_spf.example.com", zone{"_spf.example.com TXT": {gone}, "example.com NS": {"->elsewhere.net", gone}}, "seen  example.com", 1},
-		{"example.com", zone{"example.com TXT": {gone}}, "absent nxdomain example.com", 0},
+		{"_spf.example.com", zone{"_spf.example.com TXT": {gone}, "example.com NS": {gone + " of com"}}, "absent nxdomain example.com", 1},
+		// A zone says that there is no such name, and is there to say so.
+		{"_spf.example.com", zone{"_spf.example.com TXT": {gone + " of com"}, "example.com NS": {gone + " of example.com"}}, "seen  example.com", 1},
+		{"_spf.example.com", zone{"_spf.example.com TXT": {gone + " of example.com"}, "example.com NS": {gone}}, "seen  example.com", 1},
+		// One answer alone settles nothing.
+		{"example.com", zone{"example.com TXT": {gone}, "example.com NS": {gone}}, "absent nxdomain example.com", 1},
+		{"example.com", zone{"example.com TXT": {gone}}, "seen  example.com", 1},
+		{"example.com", zone{"example.com TXT": {gone}, "example.com NS": {dark}}, "unknown servfail example.com", 1},
+		// Whose names are given away, and what is in them, is for their owner to say.
+		{"x.github.io", zone{"x.github.io TXT": {gone}, "x.github.io NS": {gone}}, "unknown not-learned x.github.io", 2},
+		{"x.github.io", zone{"x.github.io TXT": {gone}, "x.github.io NS": {gone}, "github.io NS": {gone}}, "absent nxdomain github.io", 2},
+		{"x.github.io", zone{"x.github.io TXT": {gone}, "x.github.io NS": {gone}, "github.io NS": {dark}}, "unknown servfail x.github.io", 2},
+		{"a.b.s3.dualstack.eu-west-1.amazonaws.com", zone{"a.b.s3.dualstack.eu-west-1.amazonaws.com TXT": {gone}, "b.s3.dualstack.eu-west-1.amazonaws.com NS": {gone}, "amazonaws.com NS": {gone}}, "absent nxdomain amazonaws.com", 2},
+		{"github.io", zone{"github.io TXT": {gone}}, " not-applicable ", 0},
 		{"a.b.example.co.uk", zone{"a.b.example.co.uk TXT": {gone}, "example.co.uk NS": {gone}}, "absent nxdomain example.co.uk", 1},
 		{"co.uk", zone{"co.uk TXT": {gone}}, " not-applicable ", 0},
 		{"_spf.example.comm", zone{"_spf.example.comm TXT": {gone}, "example.comm NS": {gone}, "comm NS": {gone}}, " not-applicable ", 2},
-		{"_spf.example.comm", zone{"_spf.example.comm TXT": {gone}, "example.comm NS": {gone}, "comm NS": {"ns.comm."}}, "absent nxdomain example.comm", 2},
+		{"_spf.example.comm", zone{"_spf.example.comm TXT": {gone}, "example.comm NS": {gone}, "comm NS": {"ns.comm."}}, "unknown not-learned example.comm", 2}, // a new one, or our own resolver's
 		{"_spf.example.comm", zone{"_spf.example.comm TXT": {gone}, "example.comm NS": {gone}, "comm NS": {dark}}, "unknown servfail example.comm", 2},
 		{"_spf.example.comm", zone{"_spf.example.comm TXT": {gone}, "example.comm NS": {"ns.example.comm."}, "comm NS": {dark}}, "seen  example.comm", 2},
 		// An alias that leads to nowhere: its target is what somebody may have.
 		{"spf.example.com", zone{"spf.example.com TXT": {"->x.dead.net", gone}, "dead.net NS": {gone}}, "absent nxdomain dead.net", 1},
-		{"spf.example.com", zone{"spf.example.com TXT": {"->y.example.com", "->dead.net", gone}}, "absent nxdomain dead.net", 0},
+		{"spf.example.com", zone{"spf.example.com TXT": {"->y.example.com", "->dead.net", gone}, "dead.net NS": {gone}}, "absent nxdomain dead.net", 1},
+		{"spf.example.com", zone{"spf.example.com TXT": {`->a\.dead.net`, gone}, "dead.net NS": {gone}}, " not-applicable ", 0}, // the dot is in a label
 		{"spf.example.com", zone{"spf.example.com TXT": {"->x.dead.net"}}, "  ", 0},
 		{"_spf.example.com", zone{"_spf.example.com TXT": {"v=spf1 -all"}}, "  ", 0},
 		{"_spf.example.com", zone{"_spf.example.com TXT": {"other"}}, "  ", 0},
@@ -346,7 +360,7 @@ func TestSPFSenders(t *testing.T) {
 // no answer is waited for that is not needed.
 func TestSPFIsBounded(t *testing.T) {
 	var ips []netip.Addr
-	for i := range 40 {
+	for i := range 200 {
 		ips = append(ips, netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}))
 	}
 	record := "v=spf1"
@@ -356,7 +370,7 @@ func TestSPFIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := &slow{answer: endless{record + " -all exp=%{i}.%{d}"}}
 		f := observe(t, z, SPFSubject{Domain: domain(t, "d.example"), Senders: ips, Hellos: []audit.DNSName{"h.example"}, Former: []audit.DNSName{"f.example"}})
-		if len(z.asked) > SPFMaxQuestions+spfCheckQuestions+2 {
+		if len(z.asked) > SPFMaxQuestions+spfCheckQuestions+spfCheckAhead+2 {
 			t.Errorf("%d questions", len(z.asked))
 		}
 		short := 0

@@ -36,6 +36,8 @@ type spfAsker struct {
 	ctx context.Context
 	a   Asker
 	wg  sync.WaitGroup // everything that is under way
+	// ration is what this evaluation shares with others; nil: it is alone.
+	ration *spfRation
 
 	mu    sync.Mutex // guards what follows, never held while waiting
 	known map[spfQuestion]*spfAnswer
@@ -43,16 +45,20 @@ type spfAsker struct {
 }
 
 // start has a question asked, if it is not yet. early: nobody needs the answer
-// yet; there is none, and nil, when enough has been asked in this way.
+// yet; there is none, and nil, when enough has been asked in this way, or one
+// that is needed is beyond the ration.
 func (s *spfAsker) start(q spfQuestion, early bool) *spfAnswer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !early && !s.ration.needs(q) { // also where the answer is there already, which is chance
+		return nil
+	}
 	f := s.known[q]
 	if f != nil {
 		return f
 	}
 	if early {
-		if s.early == spfQuestions-spfOwn {
+		if s.early == spfQuestions-spfOwn || !s.ration.ahead(q) {
 			return nil
 		}
 		s.early++
@@ -69,8 +75,26 @@ func (s *spfAsker) start(q spfQuestion, early bool) *spfAnswer {
 // need is the answer to a question.
 func (s *spfAsker) need(name audit.DNSName, qtype uint16) *resolve.Answer {
 	f := s.start(spfQuestion{name, qtype}, false)
+	if f == nil {
+		return beyondRation(name, qtype)
+	}
 	<-f.done
 	return f.answer
+}
+
+// answers are those that are there.
+func (s *spfAsker) answers() spfKnown {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := spfKnown{}
+	for q, f := range s.known {
+		select {
+		case <-f.done:
+			out[q] = f.answer
+		default:
+		}
+	}
+	return out
 }
 
 // all has several questions asked at once, all of which are needed.

@@ -76,8 +76,13 @@ type spfVerdict struct {
 // whatever is published. It never fails: what could not be found out is a
 // temperror with its Trouble.
 func CheckHost(ctx context.Context, a Asker, q SPFQuery) audit.SPFCheck {
+	return checkHost(ctx, a, nil, q)
+}
+
+// checkHost is CheckHost within a ration, where there is one.
+func checkHost(ctx context.Context, a Asker, ration *spfRation, q SPFQuery) audit.SPFCheck {
 	ctx, cancel := context.WithTimeout(ctx, spfTime)
-	ask := &spfAsker{ctx: ctx, a: a, known: map[spfQuestion]*spfAnswer{}}
+	ask := &spfAsker{ctx: ctx, a: a, ration: ration, known: map[spfQuestion]*spfAnswer{}}
 	defer ask.wg.Wait()
 	defer cancel()
 	check, macros := q.identity()

@@ -13,6 +13,10 @@ const (
 	spfMaxRecords = 40 // records of includes and redirects, level by level
 	spfMaxTargets = 40 // names of a, mx and exists
 	spfMaxHosts   = 40 // mail servers of all mx together
+	// spfMaxOctets bounds what these records hold together: one message of DNS has
+	// room for 32,000 terms, and forty such records would be gigabytes of tree. The
+	// largest records that work for receivers have some 4,000 octets.
+	spfMaxOctets = 128 << 10
 )
 
 // SPFMaxQuestions is how many questions a survey asks at most, aliases not

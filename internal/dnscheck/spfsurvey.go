@@ -24,6 +24,8 @@ type spfSurvey struct {
 	below   map[audit.DNSName]audit.SPFBelow // the domain itself among them
 	answers map[audit.DNSName]*resolve.Answer
 	targets []audit.SPFAsk // in the order in which they were come upon
+	octets  int            // of the records
+	full    bool           // no more records are followed, for they would hold too much
 	found   map[audit.SPFAsk]audit.SPFTarget
 	ttls    map[audit.SPFAsk]uint32 // of what was found
 	mx      chan audit.SPFAsk
@@ -79,16 +81,17 @@ func (s *spfSurvey) level(domains []string) []string {
 	var order []audit.DNSName
 	for _, d := range domains {
 		name, ok := recordName(d)
-		if !ok && name != "" { // one label, or an address
-			s.below[name] = audit.SPFBelow{Name: name, Records: audit.None[[]audit.Raw](audit.NoData, name.String()+" can have no SPF record", "")}
-		}
 		_, known := s.below[name]
 		_, twice := asked[name]
-		if !ok || known || twice {
+		if name == "" || known || twice {
 			continue
 		}
-		if len(s.below)+len(order) == spfMaxRecords {
+		if s.full || len(s.below)+len(order) >= spfMaxRecords {
 			s.dark = true
+			continue
+		}
+		if !ok { // one label, or an address
+			s.below[name] = audit.SPFBelow{Name: name, Records: audit.None[[]audit.Raw](audit.NoData, name.String()+" can have no SPF record", "")}
 			continue
 		}
 		asked[name] = d
@@ -99,6 +102,14 @@ func (s *spfSurvey) level(domains []string) []string {
 	for _, name := range order {
 		answer := s.ask.need(name, dns.TypeTXT)
 		b := audit.SPFBelow{Name: name, Records: resolve.Observe(answer, func([]dns.RR) []audit.Raw { return spfRecords(answer) }), Alias: resolve.Alias(answer)}
+		for _, r := range b.Records.Value {
+			s.octets += len(r)
+		}
+		s.full = s.full || s.octets > spfMaxOctets
+		if s.full { // as if it had not been asked for
+			s.dark = true
+			continue
+		}
 		s.below[name], s.answers[name] = b, answer
 		s.dark = s.dark || b.Records.State == audit.Unknown
 		if s.whole {

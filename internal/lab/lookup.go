@@ -144,11 +144,15 @@ func (x *index) source(name string) string {
 
 // soa is the SOA record for negative answers about name: the nearest one of
 // the zone file, else one made up at the top of what is covered. A name that
-// does not exist cannot own it.
+// does not exist cannot own it, and neither can one that a line says does not
+// exist.
 func (x *index) soa(name string, denied bool) dns.RR {
 	at := x.apex(name)
 	if at == "" || at == name && (denied || isReverse(name)) {
 		at = above(name)
+	}
+	for slices.ContainsFunc(x.dirs[at], func(d *Directive) bool { return d.Kind == NXDomain && d.Type == 0 }) {
+		at = above(at)
 	}
 	for up := at; ; up = above(up) {
 		if rr := x.soas[up]; rr != nil {

@@ -24,6 +24,9 @@ type Answer struct {
 	// Chain are the targets of the aliases in order; the last one is the owner
 	// of Records, or what Why is about.
 	Chain []audit.DNSName
+	// Zone is whose SOA record came with it when Absent (RFC 2308 section 3): the
+	// zone that has no such name or record. Empty when none came.
+	Zone audit.DNSName
 	// AD is set when the resolver says that it validated everything that the
 	// answer rests on (RFC 4035 3.2.3). Whether to believe it is another
 	// question.
@@ -60,7 +63,7 @@ func (a *Answer) clone() *Answer {
 
 // join adds the answer about the name at the end of a's aliases.
 func (a *Answer) join(end *Answer) {
-	a.State, a.Why, a.RCode, a.Records = end.State, end.Why, end.RCode, end.Records
+	a.State, a.Why, a.RCode, a.Records, a.Zone = end.State, end.Why, end.RCode, end.Records, end.Zone
 	a.Chain = append(a.Chain, end.Chain...)
 	a.AD = a.AD && end.AD
 	a.TTL = min(a.TTL, end.TTL)

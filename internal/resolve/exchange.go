@@ -67,7 +67,7 @@ func (c *Client) ask(ctx context.Context, q *question) *step {
 // settle fills in the answer from the reply that decided.
 func (s *step) settle(r reply) {
 	a := &s.answer
-	a.State, a.RCode, a.Records, a.Chain = r.state, r.rcode, r.records, r.chain
+	a.State, a.RCode, a.Records, a.Chain, a.Zone = r.state, r.rcode, r.records, r.chain, r.zone
 	a.AD, a.TTL, a.EDE = r.ad, r.ttl, r.ede
 	s.next = r.next
 	switch {

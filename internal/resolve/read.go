@@ -27,6 +27,7 @@ type reply struct {
 	records []dns.RR
 	chain   []audit.DNSName
 	next    audit.DNSName // the end of the chain, when the server left it at that; state is Unknown then
+	zone    audit.DNSName // of the SOA record, when state is Absent
 	ad      bool
 	ttl     uint32
 	ede     []uint16
@@ -156,6 +157,7 @@ func (q *question) follow(m *dns.Msg) reply {
 		r.state, r.code = audit.Unknown, audit.DNSError
 	}
 	if soa != nil && r.state == audit.Absent {
+		r.zone = Name(soa.Hdr.Name)
 		ttl = min(ttl, soa.Hdr.Ttl, soa.Minttl) // RFC 2308 5
 	}
 	if r.state == audit.Seen || len(r.chain) > 0 || soa != nil {

@@ -37,6 +37,7 @@ type outcome struct {
 	records string // "; " between them
 	chain   string
 	ttl     uint32
+	zone    audit.DNSName // of an absence, in the cases that are about it
 	tries   string
 	took    time.Duration
 }
@@ -82,6 +83,9 @@ func check(t *testing.T, tt outcome) {
 		if a.TTL != tt.ttl {
 			t.Errorf("TTL %d, want %d", a.TTL, tt.ttl)
 		}
+		if tt.zone != "" && a.Zone != tt.zone || a.State != audit.Absent && a.Zone != "" {
+			t.Errorf("zone %q, want %q", a.Zone, tt.zone)
+		}
 		if got := tries(a.Tries); got != tt.tries {
 			t.Errorf("tries %q,\nwant  %q", got, tt.tries)
 		}
@@ -107,7 +111,7 @@ func TestConclusiveAnswers(t *testing.T) {
 		{name: "NODATA with the SOA record of another zone", one: says(0, "ra", "ns example.com. 3 IN SOA a. b. 1 2 3 4 5"),
 			state: audit.Absent, code: audit.NoData, text: "example.org has no MX record", rcode: "NOERROR", tries: servOK},
 		{name: "NXDOMAIN", one: says(3, "ra", soa),
-			state: audit.Absent, code: audit.NXDomain, text: "example.org does not exist", rcode: "NXDOMAIN", ttl: 60, tries: noSuch},
+			state: audit.Absent, code: audit.NXDomain, text: "example.org does not exist", rcode: "NXDOMAIN", ttl: 60, zone: "example.org", tries: noSuch},
 		{name: "NXDOMAIN without SOA record", one: says(3, "ra"),
 			state: audit.Absent, code: audit.NXDomain, text: "example.org does not exist", rcode: "NXDOMAIN", tries: noSuch},
 		{name: "aliases in any order", one: says(0, "ra", "b. 300 IN MX 10 mx.", "a. 50 IN CNAME b.", "example.org. 60 IN CNAME a."),
@@ -117,7 +121,7 @@ func TestConclusiveAnswers(t *testing.T) {
 		{name: "an alias made by a DNAME record", one: says(0, "ra", "org. 7 IN DNAME net.", "example.org. 60 IN CNAME example.net.", "example.net. 300 IN MX 10 mx."),
 			state: audit.Seen, rcode: "NOERROR", records: "10 mx.", chain: "example.net", ttl: 60, tries: servOK},
 		{name: "alias of a name without such records", one: says(0, "ra", cname, "ns example.net. 30 IN SOA a. b. 1 2 3 4 5"),
-			state: audit.Absent, code: audit.NoData, text: "example.org is an alias of www.example.net, which has no MX record", rcode: "NOERROR", chain: "www.example.net", ttl: 5, tries: servOK},
+			state: audit.Absent, code: audit.NoData, text: "example.org is an alias of www.example.net, which has no MX record", rcode: "NOERROR", chain: "www.example.net", ttl: 5, zone: "example.net", tries: servOK},
 		{name: "alias of a name that does not exist", one: says(3, "ra", cname),
 			state: audit.Absent, code: audit.NXDomain, text: "example.org is an alias of www.example.net, which does not exist", rcode: "NXDOMAIN", chain: "www.example.net", ttl: 60, tries: noSuch},
 		{name: "asked for the alias itself", qtype: dns.TypeCNAME, one: says(0, "ra", cname),
