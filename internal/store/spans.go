@@ -176,79 +176,79 @@ func (w *spanWriter) open(ctx context.Context) (map[audit.Key]openSpan, error) {
 }
 
 // begin opens spans with this run, makes the rows that they refer to where there
-// are none, and notes their questions. Each statement takes the whole list, as JSON: SQLite needs
-// longer to be called than to look at a row.
+// are none, and notes their questions. Most are there already: other domains have
+// the same servers, and passes say the same of everybody. They are found, and the
+// spans opened, by the list, as JSON: SQLite needs longer to be called than to
+// look at a row.
 func (w *spanWriter) begin(ctx context.Context, fresh []answer, questions map[audit.Key]int64) error {
 	if len(fresh) == 0 {
 		return nil
 	}
 	w.changed = true
-	var spans, bodies [][]string
-	told := map[[sha256.Size]byte]bool{}
-	for _, a := range fresh {
-		sum := hex.EncodeToString(a.sum[:])
-		spans = append(spans, []string{string(a.key.Rule), a.key.Subject, sum, string(a.status), string(a.severity)})
-		if !told[a.sum] {
-			bodies = append(bodies, []string{sum, a.body.detail, a.body.cause, a.body.evidence, a.body.fix})
+	refs, err := w.known(ctx, fresh)
+	if err != nil {
+		return err
+	}
+	spans := make([][4]any, 0, len(fresh))
+	for i, a := range fresh {
+		ref := refs[i]
+		if !ref.question.Valid {
+			ref.question.Int64, _, err = intern(ctx, w.tx, "questions", 2, []string{"rule", "subject"}, string(a.key.Rule), a.key.Subject)
 		}
-		told[a.sum] = true
-	}
-	_, err := w.list(ctx, spans, `INSERT INTO questions (rule, subject)
-		SELECT value->>0, value->>1 FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING`)
-	if err != nil {
-		return err
-	}
-	_, err = w.list(ctx, bodies, `INSERT INTO bodies (sha256, detail, cause, evidence, fix)
-		SELECT unhex(value->>0), value->>1, value->>2, value->>3, value->>4 FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING`)
-	if err != nil {
-		return err
-	}
-	last := sql.NullInt64{Int64: w.run, Valid: w.solo}
-	opened, err := w.list(ctx, spans, `INSERT INTO spans (stream, question, first_run, last_run, status, severity, body)
-		SELECT ?2, q.id, ?3, ?4, j.value->>3, j.value->>4, b.id FROM json_each(?1) j
-		CROSS JOIN questions q ON q.rule = j.value->>0 AND q.subject = j.value->>1
-		CROSS JOIN bodies b ON b.sha256 = unhex(j.value->>2)`, w.stream, w.run, last)
-	if err != nil {
-		return err
-	}
-	if opened != int64(len(fresh)) {
-		return fmt.Errorf("%d findings, and %d of them can be kept as they are", len(fresh), opened)
-	}
-	return w.asked(ctx, questions)
-}
-
-// list carries out a statement over a list, its first parameter, and returns how
-// many rows it changed.
-func (w *spanWriter) list(ctx context.Context, list [][]string, query string, more ...any) (int64, error) {
-	data, err := json.Marshal(list)
-	if err != nil {
-		return 0, fmt.Errorf("encode findings: %w", err)
-	}
-	done, err := w.tx.exec(ctx, query, append([]any{string(data)}, more...)...)
-	if err != nil {
-		return 0, err
-	}
-	return done.RowsAffected()
-}
-
-// asked notes the questions of spans that this run opened.
-func (w *spanWriter) asked(ctx context.Context, questions map[audit.Key]int64) error {
-	rows, err := w.tx.tx.QueryContext(ctx, `SELECT q.rule, q.subject, q.id FROM spans s JOIN questions q ON q.id = s.question
-		WHERE s.stream = ? AND s.first_run = ?`, w.stream, w.run)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var k audit.Key
-		var id int64
-		err = rows.Scan(&k.Rule, &k.Subject, &id)
+		if err == nil && !ref.body.Valid { // two findings of a run may say the same
+			ref.body.Int64, _, err = intern(ctx, w.tx, "bodies", 1, []string{"sha256", "detail", "cause", "evidence", "fix"},
+				a.sum[:], a.body.detail, a.body.cause, a.body.evidence, a.body.fix)
+		}
 		if err != nil {
 			return err
 		}
-		questions[k] = id
+		questions[a.key] = ref.question.Int64
+		spans = append(spans, [4]any{ref.question.Int64, string(a.status), string(a.severity), ref.body.Int64})
 	}
-	return rows.Err()
+	list, err := json.Marshal(spans)
+	if err != nil {
+		return fmt.Errorf("encode findings: %w", err)
+	}
+	last := sql.NullInt64{Int64: w.run, Valid: w.solo}
+	_, err = w.tx.exec(ctx, `INSERT INTO spans (stream, question, first_run, last_run, status, severity, body)
+		SELECT ?2, value->>0, ?3, ?4, value->>1, value->>2, value->>3 FROM json_each(?1)`, string(list), w.stream, w.run, last)
+	return err
+}
+
+// spanRefs are the rows that a span refers to, where they are there already.
+type spanRefs struct{ question, body sql.NullInt64 }
+
+// known finds what there is of questions and bodies, in the order of the answers.
+func (w *spanWriter) known(ctx context.Context, fresh []answer) ([]spanRefs, error) {
+	keys := make([][3]string, 0, len(fresh))
+	for _, a := range fresh {
+		keys = append(keys, [3]string{string(a.key.Rule), a.key.Subject, hex.EncodeToString(a.sum[:])})
+	}
+	list, err := json.Marshal(keys)
+	if err != nil {
+		return nil, fmt.Errorf("encode findings: %w", err)
+	}
+	rows, err := w.tx.tx.QueryContext(ctx, `SELECT
+		(SELECT id FROM questions WHERE rule = value->>0 AND subject = value->>1),
+		(SELECT id FROM bodies WHERE sha256 = unhex(value->>2)) FROM json_each(?) ORDER BY key`, string(list))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := make([]spanRefs, 0, len(fresh))
+	for rows.Next() {
+		var r spanRefs
+		err = rows.Scan(&r.question, &r.body)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	err = rows.Err()
+	if err == nil && len(out) != len(fresh) {
+		return nil, fmt.Errorf("%d findings, and %d of them were looked for", len(fresh), len(out))
+	}
+	return out, err
 }
 
 // end closes a span with the run before this one, the last in which it held.
