@@ -64,9 +64,16 @@ func intern(ctx context.Context, tx prepared, table string, keys int, columns []
 	if !errors.Is(err, sql.ErrNoRows) {
 		return id, false, err
 	}
-	insert := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(columns)-1) + ") RETURNING id"
-	err = tx.queryRow(ctx, insert, values...).Scan(&id)
+	id, err = insert(ctx, tx, table, columns, values...)
 	return id, true, err
+}
+
+// insert makes a row that is known not to be there, and returns its id.
+func insert(ctx context.Context, tx prepared, table string, columns []string, values ...any) (int64, error) {
+	var id int64
+	query := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(columns)-1) + ") RETURNING id"
+	err := tx.queryRow(ctx, query, values...).Scan(&id)
+	return id, err
 }
 
 // internFacts stores each part once, and the set of them once.

@@ -190,14 +190,14 @@ func (w *spanWriter) begin(ctx context.Context, fresh []answer, questions map[au
 		return err
 	}
 	spans := make([][4]any, 0, len(fresh))
+	made := map[[sha256.Size]byte]int64{} // two findings of a run may say the same
 	for i, a := range fresh {
 		ref := refs[i]
 		if !ref.question.Valid {
-			ref.question.Int64, _, err = intern(ctx, w.tx, "questions", 2, []string{"rule", "subject"}, string(a.key.Rule), a.key.Subject)
+			ref.question.Int64, err = insert(ctx, w.tx, "questions", []string{"rule", "subject"}, string(a.key.Rule), a.key.Subject)
 		}
-		if err == nil && !ref.body.Valid { // two findings of a run may say the same
-			ref.body.Int64, _, err = intern(ctx, w.tx, "bodies", 1, []string{"sha256", "detail", "cause", "evidence", "fix"},
-				a.sum[:], a.body.detail, a.body.cause, a.body.evidence, a.body.fix)
+		if err == nil && !ref.body.Valid {
+			ref.body.Int64, err = w.body(ctx, a, made)
 		}
 		if err != nil {
 			return err
@@ -213,6 +213,18 @@ func (w *spanWriter) begin(ctx context.Context, fresh []answer, questions map[au
 	_, err = w.tx.exec(ctx, `INSERT INTO spans (stream, question, first_run, last_run, status, severity, body)
 		SELECT ?2, value->>0, ?3, ?4, value->>1, value->>2, value->>3 FROM json_each(?1)`, string(list), w.stream, w.run, last)
 	return err
+}
+
+// body makes the row of what a finding says, unless this run has made it.
+func (w *spanWriter) body(ctx context.Context, a answer, made map[[sha256.Size]byte]int64) (int64, error) {
+	id, ok := made[a.sum]
+	if ok {
+		return id, nil
+	}
+	id, err := insert(ctx, w.tx, "bodies", []string{"sha256", "detail", "cause", "evidence", "fix"},
+		a.sum[:], a.body.detail, a.body.cause, a.body.evidence, a.body.fix)
+	made[a.sum] = id
+	return id, err
 }
 
 // spanRefs are the rows that a span refers to, where they are there already.
