@@ -252,6 +252,8 @@ func (n *Network) connectFailure(ctx context.Context, op Op) error {
 		errno = syscall.EHOSTUNREACH
 	case NoRoute:
 		errno, after = syscall.ENETUNREACH, 0
+	case Forbidden:
+		errno, after = syscall.EPERM, 0
 	case Timeout:
 		errno, after = syscall.ETIMEDOUT, connectTimeout
 	}

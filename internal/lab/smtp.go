@@ -38,10 +38,11 @@ const (
 	Timeout     Op = "timeout"     // connect never answers; ETIMEDOUT after 127 s
 	Unreachable Op = "unreachable" // EHOSTUNREACH after one rtt
 	NoRoute     Op = "noroute"     // ENETUNREACH at once
+	Forbidden   Op = "forbidden"   // EPERM at once: our own firewall
 )
 
 func (op Op) isConnect() bool {
-	return op == Refuse || op == Timeout || op == Unreachable || op == NoRoute
+	return op == Refuse || op == Timeout || op == Unreachable || op == NoRoute || op == Forbidden
 }
 
 // Server is what listens, or does not, at one address and port.
@@ -164,7 +165,7 @@ func parseScriptDirective(op Op, args string) (Step, error) {
 	s := Step{Op: op, Text: args}
 	var err error
 	switch op {
-	case Close, Reset, Junk, Stall, Refuse, Timeout, Unreachable, NoRoute:
+	case Close, Reset, Junk, Stall, Refuse, Timeout, Unreachable, NoRoute, Forbidden:
 		if args != "" {
 			err = fmt.Errorf("!%s takes nothing after it", op)
 		}

@@ -250,7 +250,7 @@ func TestManual(t *testing.T) {
 		words = append(words, string(k))
 	}
 	for _, op := range []lab.Op{lab.Pause, lab.Close, lab.Reset, lab.StartTLS, lab.Junk, lab.Stall, lab.Drip, lab.Repeat, lab.Bytes,
-		lab.Refuse, lab.Timeout, lab.Unreachable, lab.NoRoute} {
+		lab.Refuse, lab.Timeout, lab.Unreachable, lab.NoRoute, lab.Forbidden} {
 		words = append(words, string(op))
 	}
 	for _, word := range words {
