@@ -403,3 +403,24 @@ func TestRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestSubjectOctets: a subject that is no UTF-8 is found again when what is said
+// of it changes. Lists go to SQLite as JSON, which has no such octets.
+func TestSubjectOctets(t *testing.T) {
+	db := mustOpen(t, tempFile(t))
+	defer mustClose(t, db)
+	for day, detail := range []string{"first", "second"} {
+		run := night{day: day}.run(t)
+		f := run.Findings[0]
+		f.Subject, f.Detail = "a\xff<b>\u2028", detail
+		run.Findings = []audit.Finding{f}
+		stored := mustStore(t, db, run)
+		got, err := db.Run(t.Context(), stored.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Findings) != 1 || got.Findings[0].Subject != f.Subject || got.Findings[0].Detail != detail {
+			t.Errorf("day %d: %+v", day, got.Findings)
+		}
+	}
+}

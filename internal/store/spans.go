@@ -231,17 +231,18 @@ func (w *spanWriter) body(ctx context.Context, a answer, made map[[sha256.Size]b
 type spanRefs struct{ question, body sql.NullInt64 }
 
 // known finds what there is of questions and bodies, in the order of the answers.
+// Subjects go as octets, for JSON has no others than UTF-8.
 func (w *spanWriter) known(ctx context.Context, fresh []answer) ([]spanRefs, error) {
 	keys := make([][3]string, 0, len(fresh))
 	for _, a := range fresh {
-		keys = append(keys, [3]string{string(a.key.Rule), a.key.Subject, hex.EncodeToString(a.sum[:])})
+		keys = append(keys, [3]string{string(a.key.Rule), hex.EncodeToString([]byte(a.key.Subject)), hex.EncodeToString(a.sum[:])})
 	}
 	list, err := json.Marshal(keys)
 	if err != nil {
 		return nil, fmt.Errorf("encode findings: %w", err)
 	}
 	rows, err := w.tx.tx.QueryContext(ctx, `SELECT
-		(SELECT id FROM questions WHERE rule = value->>0 AND subject = value->>1),
+		(SELECT id FROM questions WHERE rule = value->>0 AND subject = CAST(unhex(value->>1) AS TEXT)),
 		(SELECT id FROM bodies WHERE sha256 = unhex(value->>2)) FROM json_each(?) ORDER BY key`, string(list))
 	if err != nil {
 		return nil, err
