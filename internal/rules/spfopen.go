@@ -46,14 +46,25 @@ func spfPassesAll(record audit.SPFRecord) string {
 			ranges = append(ranges, t.Network)
 		}
 	}
-	// All unicast addresses: the classes A to C of IPv4, and all of IPv6 that
-	// is assigned to anyone (RFC 4291 section 2.4; 2000::/3 is the only block in
-	// use). A range of /0 holds them, and so may several together.
-	switch {
-	case covered("0.0.0.0/1", ranges) && covered("128.0.0.0/2", ranges) && covered("192.0.0.0/3", ranges):
+	switch everyAddress(ranges) {
+	case audit.IPv4:
 		return "the ip4 terms pass every IPv4 address"
-	case covered("2000::/3", ranges):
+	case audit.IPv6:
 		return "the ip6 terms pass every IPv6 address"
+	}
+	return ""
+}
+
+// everyAddress is the family that networks hold whole, or empty. That is all
+// unicast addresses: the classes A to C of IPv4, and all of IPv6 that is assigned
+// to anyone (RFC 4291 section 2.4; 2000::/3 is the only block in use). A range of
+// /0 holds them, and so may several together.
+func everyAddress(nets []netip.Prefix) audit.Family {
+	switch {
+	case covered("0.0.0.0/1", nets) && covered("128.0.0.0/2", nets) && covered("192.0.0.0/3", nets):
+		return audit.IPv4
+	case covered("2000::/3", nets):
+		return audit.IPv6
 	}
 	return ""
 }

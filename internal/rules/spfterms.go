@@ -242,16 +242,16 @@ func judgeSPFNoMX(s *audit.Snapshot, r *Report) {
 	if !ok {
 		return
 	}
-	domain, any := s.Domain.String(), false
+	domain, fixed := s.Domain.String(), false
 	var empty []audit.SPFTerm
 	var evidence []string
 	var all []audit.Obs[[]audit.DNSName]
 	for _, t := range record.Reached() {
-		target, fixed := t.StaticTarget(string(s.Domain.Name()), string(s.Domain.Name()))
-		if !t.Is("mx") || !fixed {
+		target, same := t.StaticTarget(string(s.Domain.Name()), string(s.Domain.Name()))
+		if !t.Is("mx") || !same {
 			continue
 		}
-		any = true
+		fixed = true
 		name, _ := audit.WireName(target)
 		o := spfHosts(s, name)
 		all = append(all, o)
@@ -275,7 +275,7 @@ func judgeSPFNoMX(s *audit.Snapshot, r *Report) {
 			}},
 		})
 	case !Gather(all...).Complete(r, domain):
-	case !any:
+	case !fixed:
 		r.NA(domain, "the record has no mx term whose name is the same whoever sends")
 	default:
 		r.Pass(domain, "every mx term finds mail servers", Gather(all...).Vias...)

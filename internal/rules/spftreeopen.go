@@ -57,18 +57,6 @@ func networksOf(p spfPlace) []netip.Prefix {
 	return out
 }
 
-// everyAddress says which family the networks hold whole, as spfPassesAll has
-// it of the domain's own record, or "".
-func everyAddress(nets []netip.Prefix) string {
-	switch {
-	case covered("0.0.0.0/1", nets) && covered("128.0.0.0/2", nets) && covered("192.0.0.0/3", nets):
-		return "IPv4"
-	case covered("2000::/3", nets):
-		return "IPv6"
-	}
-	return ""
-}
-
 // Addresses that are not known, or were left out, can make a policy open only
 // where little is missing: those of one term are some thousands at most, as an
 // answer has 64 KB, and with networks of these sizes around each they do not
@@ -133,8 +121,8 @@ func judgeSPFOpenBelow(s *audit.Snapshot, r *Report) {
 	family := everyAddress(nets)
 	if len(open) == 0 && family != "" {
 		slices.SortStableFunc(known, func(a, b spfNet) int { return cmp.Compare(a.net.Bits(), b.net.Bits()) })
-		known = slices.DeleteFunc(known, func(n spfNet) bool { return n.net.Addr().Is4() != (family == "IPv4") })
-		how = []string{"the networks of the policy together are every " + family + " address, the widest being " + some(known, spfShown)}
+		known = slices.DeleteFunc(known, func(n spfNet) bool { return n.net.Addr().Is4() != (family == audit.IPv4) })
+		how = []string{"the networks of the policy together are every " + family.String() + " address, the widest being " + some(known, spfShown)}
 		for _, n := range known[:min(len(known), spfShown)] {
 			open = append(open, n.spfPlace)
 		}

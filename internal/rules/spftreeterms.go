@@ -159,7 +159,7 @@ func (t *spfTree) withoutTwins(s *audit.Snapshot, spares []spfSpare) []audit.Fix
 	if parked(s) || slices.ContainsFunc(f.Senders, fails) {
 		return nil // see spf.never-sends, spf.sender-fails
 	}
-	if others || len(t.doubts) > 0 || f.Alias.State != audit.Absent || f.Strings.State != audit.Absent {
+	if others || len(t.doubts) > 0 || f.Strings.State != audit.Absent {
 		return nil
 	}
 	old := t.policy.Tree.Records[0]
@@ -173,17 +173,7 @@ func (t *spfTree) withoutTwins(s *audit.Snapshot, spares []spfSpare) []audit.Fix
 			words = append(words, string(spec.Text))
 		}
 	}
-	name := s.Domain.Name().FQDN()
-	return []audit.FixRecord{
-		{Action: audit.Remove, Name: name, Type: "TXT", Value: zoneText(string(old))},
-		{Action: audit.Add, Name: name, Type: "TXT", Value: zoneText(strings.Join(words, " "))},
-	}
-}
-
-// zoneText is a text of one string in zone file form (RFC 1035 section 5.1). A
-// record without a fault holds printable ASCII alone.
-func zoneText(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
+	return spfInstead(s, old, strings.Join(words, " "))
 }
 
 func judgeSPFCovered(s *audit.Snapshot, r *Report) {
