@@ -133,7 +133,10 @@ func SPFNetworks(name DNSName, root string, known SPFKnown) (nets []netip.Prefix
 // leads to; empty when it is. Of those whom exists, ptr or the names of senders
 // lead to, nothing is known in any case.
 func (b *SPFBranch) Doubt() Reason {
-	if b.State == Unknown || b.State == NotTried {
+	switch {
+	case b.State == NotTried && b.Answer.Code == "":
+		return Reason{NotAsked, "the record of " + b.Domain.String() + " was not asked for"}
+	case b.State == Unknown || b.State == NotTried:
 		return b.Answer
 	}
 	for _, t := range b.Terms {

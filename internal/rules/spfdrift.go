@@ -24,7 +24,7 @@ func judgeSPFDrift(s *audit.Snapshot, r *Report) {
 			own = append(own, t.Network)
 		}
 	}
-	var all *spfReach
+	t := r.policyTree(s)
 	for _, f := range s.Facts.SPF.Former {
 		subject := f.Name.String()
 		networks, _, ok := Need(r, subject, f.Networks)
@@ -36,10 +36,7 @@ func judgeSPFDrift(s *audit.Snapshot, r *Report) {
 			r.Pass(subject, "the record names no network of "+subject)
 			continue
 		}
-		if all == nil {
-			all = reachOf(s)
-		}
-		judgeSPFCopied(r, f, networks, copied, all)
+		judgeSPFCopied(r, f, networks, copied, t)
 	}
 }
 
@@ -59,21 +56,22 @@ func spfCopied(networks, own []netip.Prefix) []netip.Prefix {
 	return out
 }
 
-func judgeSPFCopied(r *Report, f audit.SPFFormer, networks, copied []netip.Prefix, all *spfReach) {
+func judgeSPFCopied(r *Report, f audit.SPFFormer, networks, copied []netip.Prefix, t *spfTree) {
 	subject := f.Name.String()
+	reached, doubt := t.reach()
 	var missing []netip.Prefix
 	for _, n := range networks {
-		if !coveredBy(n, all.networks) {
+		if !coveredBy(n, reached) {
 			missing = append(missing, n)
 		}
 	}
 	evidence := []string{Seen(f.Networks.Via, fmt.Sprintf("%d networks", len(networks)+f.LeftOut))}
 	switch {
-	case all.everyone || len(missing) == 0 && f.LeftOut == 0:
+	case t.policy.Authorised.Everyone || len(missing) == 0 && f.LeftOut == 0:
 		r.Pass(subject, "the policy passes all networks that "+subject+" authorises today", evidence...)
 		return
-	case all.doubt.Code != "":
-		r.Unknown(subject, all.doubt, evidence...)
+	case doubt.Code != "":
+		r.Unknown(subject, doubt, evidence...)
 		return
 	case len(missing) == 0:
 		r.Unknown(subject, audit.Reason{Code: audit.NotAsked, Text: "it authorises more networks than are kept"}, evidence...)
@@ -101,78 +99,23 @@ func fewNetworks(networks []netip.Prefix) string {
 	return out
 }
 
-// spfReach is whom the policy passes, as networks.
-type spfReach struct {
-	networks []netip.Prefix
-	everyone bool
-	doubt    audit.Reason // why there may be more; empty when there are not
-}
-
-func reachOf(s *audit.Snapshot) *spfReach {
-	p := s.Facts.SPF.Policy(s.Domain)
-	w := &spfReach{everyone: p.Authorised.Everyone}
-	if p.Authorised.Others {
-		w.unsure(audit.Reason{Code: audit.NotLearned, Text: "the policy also passes senders by exists, ptr or macros, which nobody can list"})
+// reach are the networks that the policy passes, as far as they are known, and
+// why there may be others; empty when there are not.
+func (t *spfTree) reach() (networks []netip.Prefix, doubt audit.Reason) {
+	for _, n := range t.passing() {
+		networks = append(networks, n.net)
 	}
-	w.branch(p.Tree)
-	return w
-}
-
-func (w *spfReach) unsure(why audit.Reason) {
-	if w.doubt.Code == "" {
-		w.doubt = why
+	doubt = t.policy.Tree.Doubt()
+	if doubt.Code != "" {
+		return networks, doubt
 	}
-}
-
-// branch adds a record and those below it. One that the tree has already was
-// added there.
-func (w *spfReach) branch(b *audit.SPFBranch) {
-	if b.State != audit.Seen && b.State != audit.Absent {
-		why := b.Answer
-		if why.Code == "" {
-			why = audit.Reason{Code: audit.NotAsked, Text: "this run did not ask for the record of " + b.Domain.String()}
-		}
-		w.unsure(why)
+	if t.policy.Authorised.Others {
+		return networks, audit.Reason{Code: audit.NotLearned, Text: "the policy also passes senders by exists, ptr or macros, which nobody can list"}
 	}
-	if len(b.Records) != 1 {
-		return
-	}
-	terms := map[int]audit.SPFTerm{}
-	for _, t := range audit.ParseSPF(b.Records[0]).Terms {
-		terms[t.At] = t
-	}
-	for _, out := range b.Terms {
-		t := terms[out.At]
-		if out.Dead || t.Qualifier != '+' && !t.Modifier {
-			continue
-		}
-		switch {
-		case t.Network.IsValid():
-			w.networks = append(w.networks, t.Network)
-		case out.Branch != nil:
-			w.branch(out.Branch)
-		case out.Found != nil:
-			w.found(t, out.Found)
-		case t.Looks() && !out.Varies && t.Name != "ptr":
-			w.unsure(audit.Reason{Code: audit.NotAsked, Text: "this run did not ask for " + t.Quoted()})
+	for _, p := range t.places {
+		if f := p.term.Found; f != nil && f.LeftOut+f.HostsLeftOut > 0 {
+			return networks, audit.Reason{Code: audit.NotAsked, Text: p.spec.Quoted() + " has more addresses than were followed"}
 		}
 	}
-}
-
-// found adds the networks around the addresses that an a or mx finds.
-func (w *spfReach) found(t audit.SPFTerm, f *audit.SPFFound) {
-	for _, a := range f.IP4 {
-		w.networks = append(w.networks, netip.PrefixFrom(a, t.Bits4).Masked())
-	}
-	for _, a := range f.IP6 {
-		w.networks = append(w.networks, netip.PrefixFrom(a, t.Bits6).Masked())
-	}
-	switch {
-	case f.State == audit.Unknown:
-		w.unsure(f.Answer)
-	case f.Doubt.Code != "":
-		w.unsure(f.Doubt)
-	case f.LeftOut+f.HostsLeftOut > 0:
-		w.unsure(audit.Reason{Code: audit.NotAsked, Text: t.Quoted() + " has more addresses than were followed"})
-	}
+	return networks, audit.Reason{}
 }

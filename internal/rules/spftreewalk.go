@@ -57,16 +57,22 @@ func spfPolicy(s *audit.Snapshot, r *Report) (*spfTree, bool) {
 	if !ok {
 		return nil, false
 	}
-	if r.tree == nil {
-		r.tree = &spfTree{}
-	}
-	t := r.tree
-	t.grow(s)
+	t := r.policyTree(s)
 	if len(t.facts.Below)+len(t.facts.Found) == 0 && t.policy.NotAsked > 0 {
 		r.Unknown(s.Domain.String(), audit.Reason{Code: audit.NotAsked, Text: "what the SPF record leads to was not noted by this run"})
 		return nil, false
 	}
 	return t, true
+}
+
+// policyTree is the tree of the evaluation, put together by the first rule that
+// wants it.
+func (r *Report) policyTree(s *audit.Snapshot) *spfTree {
+	if r.tree == nil {
+		r.tree = &spfTree{}
+	}
+	r.tree.grow(s)
+	return r.tree
 }
 
 // grow puts the tree together.
