@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"mailaudit/internal/audit"
@@ -255,11 +256,7 @@ func judgeSPFNoMX(s *audit.Snapshot, r *Report) {
 		name, _ := audit.WireName(target)
 		o := spfHosts(s, name)
 		all = append(all, o)
-		hosts := 0
-		for _, set := range Gather(o).Values {
-			hosts += len(set)
-		}
-		if o.Known() && hosts == 0 { // a null MX names no host either
+		if noHosts(o) {
 			empty = append(empty, t)
 			evidence = append(evidence, Seen(o.Via, "no mail server"))
 		}
@@ -280,6 +277,12 @@ func judgeSPFNoMX(s *audit.Snapshot, r *Report) {
 	default:
 		r.Pass(domain, "every mx term finds mail servers", Gather(all...).Vias...)
 	}
+}
+
+// noHosts reports whether a name is known to have no mail servers. A null MX
+// names none either.
+func noHosts(o audit.Obs[[]audit.DNSName]) bool {
+	return o.Known() && len(slices.Concat(Gather(o).Values...)) == 0
 }
 
 // spfHosts are the mail servers that an mx term finds at a name.

@@ -216,9 +216,8 @@ func judgeSPFEmpty(s *audit.Snapshot, r *Report) {
 // withoutMX reports whether a term is an mx of a name that is known to have no
 // mail servers.
 func (t *spfTree) withoutMX(p spfPlace) bool {
-	f, ok := t.target(p)
-	hosts := Gather(f.Hosts)
-	return ok && p.spec.Is("mx") && hosts.dark == nil && len(slices.Concat(hosts.Values...)) == 0
+	f, _ := t.target(p)
+	return p.spec.Is("mx") && noHosts(f.Hosts)
 }
 
 // findsNothing reports whether a term matches nobody because there is no
